@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.db import models
+from django.utils import timezone
+from rest_framework_api_key.models import AbstractAPIKey
+
+from accounts.keys import ApiKeyManager
+from config.ids import TypeIDField
+
+
+class Mode(models.TextChoices):
+    """Test keys reach the sandbox network only, live keys the real one only."""
+
+    TEST = "test"
+    LIVE = "live"
+
+
+class Role(models.TextChoices):
+    OWNER = "owner"
+    ADMIN = "admin"
+    MEMBER = "member"
+    VIEWER = "viewer"
+
+
+class Scope(models.TextChoices):
+    READ = "read"
+    SEND = "send"
+    MANAGE = "manage"
+    WEBHOOKS = "webhooks"
+
+
+ROLE_SCOPES: dict[str, frozenset[str]] = {
+    Role.OWNER: frozenset(Scope.values),
+    Role.ADMIN: frozenset(Scope.values),
+    Role.MEMBER: frozenset({Scope.READ, Scope.SEND}),
+    Role.VIEWER: frozenset({Scope.READ}),
+}
+
+
+class UserManager(BaseUserManager["User"]):
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
+        """Create a person. The e-mail address is kept in lower case, so that it is unique whatever its spelling."""
+        user = self.model(email=email.strip().lower(), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> User:
+        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+
+    def get_by_natural_key(self, username: str | None) -> User:
+        return self.get(email=(username or "").strip().lower())
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """A person. Operators are users with ``is_staff``; they work in the admin."""
+
+    id = TypeIDField(prefix="usr", primary_key=True)
+    email = models.EmailField(unique=True)
+    name = models.CharField(max_length=100)
+    is_active = models.BooleanField(default=True)
+    is_staff = models.BooleanField(default=False)
+    date_joined = models.DateTimeField(default=timezone.now)
+
+    objects = UserManager()
+
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS = ["name"]
+
+    def __str__(self) -> str:
+        return self.email
+
+
+class Organization(models.Model):
+    """The tenant: owns instances, messages, webhooks, keys and a subscription."""
+
+    id = TypeIDField(prefix="org", primary_key=True)
+    name = models.CharField(max_length=100)
+    members = models.ManyToManyField(User, through="Membership", related_name="organizations")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Membership(models.Model):
+    id = TypeIDField(prefix="mem", primary_key=True)
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=10, choices=Role.choices)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["organization", "user"], name="one_membership_each")]
+
+    def __str__(self) -> str:
+        return f"{self.user} is {self.role} of {self.organization}"
+
+
+class ApiKey(AbstractAPIKey):
+    """A program's credential; only its SHA-512 is kept. Created with ``ApiKey.objects.create_key``."""
+
+    id = TypeIDField(prefix="key", primary_key=True)
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="keys")
+    prefix = models.CharField(max_length=12, unique=True, editable=False)
+    name = models.CharField(max_length=100)
+    mode = models.CharField(max_length=4, choices=Mode.choices)
+    scopes = models.JSONField()
+    created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True)
+
+    objects = ApiKeyManager()
+
+    class Meta(AbstractAPIKey.Meta):
+        verbose_name = "API key"

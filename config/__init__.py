@@ -1,0 +1,5 @@
+"""Settings, processes, URLs and the manners every API endpoint shares."""
+
+from config.celery import app as celery_app
+
+__all__ = ["celery_app"]

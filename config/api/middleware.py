@@ -1,0 +1,110 @@
+"""The few layers around every request. Calls by programs skip all that only browsers need."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+from typing import Any, cast
+
+from django.conf import settings
+from django.contrib.auth import middleware as auth
+from django.contrib.messages import middleware as messages
+from django.contrib.sessions import middleware as sessions
+from django.http import HttpRequest, HttpResponse
+from django.middleware import csrf
+from whitenoise.middleware import WhiteNoiseMiddleware
+
+from config.api.problems import Problem, problem_response
+
+_PROGRAM_PATHS = ("/api/", "/health", "/livez")
+
+
+def _from_program(request: HttpRequest) -> bool:
+    """True for an API call without a browser's session cookie."""
+    return request.path_info.startswith(_PROGRAM_PATHS) and settings.SESSION_COOKIE_NAME not in request.COOKIES
+
+
+class _BrowserOnly:
+    get_response: Callable[[HttpRequest], HttpResponse]
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if _from_program(request):
+            return self.get_response(request)
+        return cast(HttpResponse, super().__call__(request))  # type: ignore[misc]
+
+
+class SessionMiddleware(_BrowserOnly, sessions.SessionMiddleware):
+    pass
+
+
+class CsrfViewMiddleware(_BrowserOnly, csrf.CsrfViewMiddleware):
+    def process_view(self, request: HttpRequest, *args: Any) -> Any:
+        return None if _from_program(request) else super().process_view(request, *args)
+
+
+class AuthenticationMiddleware(_BrowserOnly, auth.AuthenticationMiddleware):
+    pass
+
+
+class MessageMiddleware(_BrowserOnly, messages.MessageMiddleware):
+    pass
+
+
+class StaticFilesMiddleware(_BrowserOnly, WhiteNoiseMiddleware):
+    pass
+
+
+class ClientAddressMiddleware:
+    """Sets ``request.client_address``.
+
+    ``X-Forwarded-For`` is believed only from a peer on a Unix socket or inside TRUSTED_PROXIES; from its
+    right end, the first address that is not itself a trusted proxy is the client.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        request.client_address = client_address(  # type: ignore[attr-defined]
+            request.META.get("REMOTE_ADDR", ""), request.META.get("HTTP_X_FORWARDED_FOR", "")
+        )
+        return self.get_response(request)
+
+
+def _parse(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        address = ipaddress.ip_address(text.strip())
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def client_address(peer: str, forwarded_for: str) -> str:
+    """The client's address for a peer address (not an address: a Unix socket) and its X-Forwarded-For."""
+    address = _parse(peer)
+    if address is not None and not any(address in network for network in settings.TRUSTED_PROXIES):
+        return str(address)
+    for text in reversed(forwarded_for.split(",")):
+        claimed = _parse(text)
+        if claimed is None:
+            break
+        address = claimed
+        if not any(claimed in network for network in settings.TRUSTED_PROXIES):
+            break
+    return str(address or "")
+
+
+class BodyLimitMiddleware:
+    """Refuses bodies over MAX_BODY_BYTES, and bodies of unknown length, before anything reads them."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        length = request.META.get("CONTENT_LENGTH") or "0"
+        if "HTTP_TRANSFER_ENCODING" in request.META or not length.isdigit():
+            return problem_response(Problem("length_required"))
+        if int(length) > settings.MAX_BODY_BYTES:
+            limit = settings.MAX_BODY_BYTES
+            return problem_response(Problem("body_too_large", f"The limit is {limit} bytes.", limit=limit))
+        return self.get_response(request)

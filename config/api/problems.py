@@ -1,0 +1,131 @@
+"""Every error of the API: one shape (RFC 9457), one catalogue of codes.
+
+Body: ``type``, ``title``, ``status``, ``code``, ``detail``, ``request_id`` and, for input errors,
+``errors``: a list of ``{"pointer", "code", "detail"}`` with a JSON pointer into the request body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from django.http import HttpRequest, JsonResponse
+
+from config.api.request_id import current_request_id
+
+CONTENT_TYPE = "application/problem+json"
+
+CATALOGUE: dict[str, tuple[int, str]] = {
+    "malformed_json": (400, "The request body is not valid JSON"),
+    "invalid_request": (400, "The request is not valid"),
+    "invalid_cursor": (400, "The cursor is not valid"),
+    "not_authenticated": (401, "Credentials are missing"),
+    "invalid_credentials": (401, "The credentials are not valid"),
+    "invalid_token": (401, "The token is not valid or has expired"),
+    "permission_denied": (403, "You may not do this"),
+    "missing_scope": (403, "The key does not have the scope"),
+    "test_key_on_live": (403, "A test key cannot be used on a live instance"),
+    "live_key_on_sandbox": (403, "A live key cannot be used on a sandbox instance"),
+    "csrf_failed": (403, "The CSRF check failed"),
+    "not_found": (404, "There is no such object"),
+    "method_not_allowed": (405, "The method is not allowed here"),
+    "not_acceptable": (406, "None of the accepted formats can be served"),
+    "conflict": (409, "The request conflicts with the current state"),
+    "email_taken": (409, "The e-mail address is already registered"),
+    "phone_taken": (409, "The phone number belongs to another sandbox"),
+    "instance_not_linked": (409, "The instance is not linked to a WhatsApp number"),
+    "instance_stopped": (409, "The instance is stopped"),
+    "instance_unavailable": (409, "The instance cannot send in its state"),
+    "instance_already_linked": (409, "The instance is already linked"),
+    "no_qr": (409, "The instance shows no QR code now"),
+    "no_pairing": (409, "Nothing waits to be linked"),
+    "qr_expired": (409, "The QR code has expired"),
+    "wrong_code": (409, "The pairing code is wrong"),
+    "too_many_webhooks": (409, "The organization has as many webhook endpoints as it may have"),
+    "length_required": (411, "The request needs a Content-Length"),
+    "body_too_large": (413, "The request body is too large"),
+    "unsupported_media_type": (415, "The content type is not supported"),
+    "not_on_whatsapp": (422, "The number is not on WhatsApp"),
+    "url_not_allowed": (422, "The URL leads to an address that is not allowed"),
+    "rate_limited": (429, "Too many requests"),
+    "internal_error": (500, "Something went wrong on our side"),
+    "unsupported_by_engine": (501, "The WhatsApp engine cannot do this"),
+    "unavailable": (503, "The service is not available now"),
+    "sandbox_unavailable": (503, "The sandbox network is not available now"),
+}
+
+
+class FieldError(NamedTuple):
+    """What is wrong with one field; ``pointer`` is a JSON pointer such as ``/text/body``."""
+
+    pointer: str
+    code: str
+    detail: str
+
+
+class Problem(Exception):
+    """An answer that is an error. ``code`` is a key of CATALOGUE and decides the status."""
+
+    def __init__(
+        self,
+        code: str,
+        detail: str = "",
+        *,
+        errors: Iterable[FieldError] = (),
+        headers: Mapping[str, str] | None = None,
+        **extensions: Any,
+    ) -> None:
+        self.code = code
+        self.status, self.title = CATALOGUE[code]
+        self.detail = detail or f"{self.title}."
+        self.errors = list(errors)
+        self.headers = dict(headers or {})
+        self.extensions = extensions
+        super().__init__(self.detail)
+
+    def body(self) -> dict[str, Any]:
+        """The JSON object that the client gets."""
+        body: dict[str, Any] = {
+            "type": "about:blank",
+            "title": self.title,
+            "status": self.status,
+            "code": self.code,
+            "detail": self.detail,
+            "request_id": current_request_id(),
+        }
+        if self.errors:
+            body["errors"] = [error._asdict() for error in self.errors]
+        return body | self.extensions
+
+
+def problem_response(problem: Problem) -> JsonResponse:
+    """The problem as a plain Django response, for places outside the REST framework."""
+    response = JsonResponse(problem.body(), status=problem.status, content_type=CONTENT_TYPE)
+    for name, value in problem.headers.items():
+        response[name] = value
+    return response
+
+
+def invalid(pointer: str, code: str, detail: str) -> Problem:
+    """A 400 that points at one field."""
+    return Problem("invalid_request", detail, errors=[FieldError(pointer, code, detail)])
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:
+    return problem_response(Problem("invalid_request"))
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> JsonResponse:
+    return problem_response(Problem("permission_denied"))
+
+
+def not_found(request: HttpRequest, exception: Exception) -> JsonResponse:
+    return problem_response(Problem("not_found", "There is no such page or object."))
+
+
+def server_error(request: HttpRequest) -> JsonResponse:
+    return problem_response(Problem("internal_error"))
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> JsonResponse:
+    return problem_response(Problem("csrf_failed"))

@@ -1,0 +1,36 @@
+"""Input that is checked strictly: nothing unknown is ignored, nothing is converted silently."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+from rest_framework.request import Request
+
+
+class Text(serializers.CharField):
+    """A JSON string; numbers are refused, not converted."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class Input(serializers.Serializer):
+    """Base of all request bodies: unknown fields are errors."""
+
+    default_error_messages = {"unknown": "This field is not known here."}
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, dict) and (unknown := set(data) - set(self.fields)):
+            message = self.error_messages["unknown"]
+            raise serializers.ValidationError({name: [message] for name in sorted(unknown)}, code="unknown_field")
+        return super().to_internal_value(data)
+
+
+def checked(serializer: type[Input], request: Request) -> dict[str, Any]:
+    """The validated body of a request. Raises ValidationError, which becomes a 400 with pointers."""
+    instance = serializer(data=request.data)
+    instance.is_valid(raise_exception=True)
+    return dict(instance.validated_data)

@@ -1,0 +1,26 @@
+"""The Celery application: it carries wake-ups; the database holds every promise.
+
+Queues: ``tasks`` for the task worker, and one queue of its own for each session worker, named in its
+row of ``instances.Worker``.
+"""
+
+from __future__ import annotations
+
+import os
+
+import click
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+app = Celery("whatsapp_api")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+# A session worker: `celery -A config worker -P threads --hold-sessions --network sandbox`. The command line
+# is read before Django is set up, so the options stand here and the step is named, not imported.
+app.user_options["worker"].add(
+    click.Option(("--hold-sessions",), is_flag=True, help="Hold WhatsApp sessions in this worker.")
+)
+app.user_options["worker"].add(click.Option(("--network",), help="Whose numbers to hold: sandbox or whatsapp."))
+app.steps["worker"].add("instances.holding.bootstep:SessionHolder")

@@ -1,0 +1,249 @@
+"""The one HTTP client for addresses that tenants choose: it cannot be turned against our own network.
+
+A name is resolved once, every answer is checked, and the checked address itself is dialled, so that a name
+that changes its mind in between gains nothing. It is built on httpcore (the layer below httpx), which by
+itself follows no redirect, knows no proxy of the environment, keeps no cookies and decodes no reply.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import httpcore
+import httpx
+from django.conf import settings
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Resolver = Callable[[str, int], Awaitable[list[str]]]
+
+CONNECT_SECONDS = 5.0
+TOTAL_SECONDS = 15.0
+REPLY_BYTES = 64 * 1024
+MAX_URL_LENGTH = 2000
+_CONNECTIONS = 1000
+# Name servers are chosen by tenants too: one that hangs must find other threads free.
+_RESOLVER_THREADS = 64
+
+# What `is_global` of the standard library lets through although it is not the public internet, or leads
+# out of it again: the translation and tunnel ranges carry an IPv4 address inside.
+_DENIED: list[Network] = [
+    ipaddress.ip_network(text)
+    for text in (
+        "0.0.0.0/8",
+        "100.64.0.0/10",  # carrier-grade NAT
+        "168.63.129.16/32",  # Azure's host agent
+        "192.0.0.0/24",
+        "192.88.99.0/24",  # 6to4 relays
+        "198.18.0.0/15",
+        "224.0.0.0/4",
+        "240.0.0.0/4",
+        "::/96",  # IPv4-compatible
+        "64:ff9b::/96",  # NAT64
+        "64:ff9b:1::/48",
+        "100::/64",
+        "2001::/23",  # Teredo among others
+        "2001:db8::/32",
+        "2002::/16",  # 6to4
+        "3fff::/20",
+        "5f00::/16",
+        "fc00::/7",
+        "fe80::/10",
+        "fec0::/10",
+        "ff00::/8",
+    )
+]
+
+
+class EgressError(Exception):
+    """No usable reply. The text is a fixed sentence that may be shown to the tenant."""
+
+
+class Unreachable(EgressError):
+    def __init__(self) -> None:
+        # The same for an address we refuse and for one that does not answer: this is no port scanner.
+        super().__init__("The receiver could not be reached.")
+
+
+class TlsFailed(EgressError):
+    def __init__(self) -> None:
+        super().__init__("The receiver's TLS certificate is not valid for its name, or TLS failed.")
+
+
+class TimedOut(EgressError):
+    def __init__(self) -> None:
+        super().__init__("The receiver did not answer in time.")
+
+
+class BrokenReply(EgressError):
+    def __init__(self) -> None:
+        super().__init__("The receiver broke the connection or did not answer in HTTP.")
+
+
+class InvalidUrl(ValueError):
+    """The text is no URL that may be called; the message says why."""
+
+
+class Reply(NamedTuple):
+    """``headers`` has lower-case names; ``body`` is cut after REPLY_BYTES and never decoded."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+def is_refused(address: Address, allowed: Iterable[Network] = ()) -> bool:
+    """True if the address must not be dialled: not public, and in none of the allowed networks."""
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    if any(address in network for network in allowed):
+        return False
+    return not address.is_global or any(address in network for network in _DENIED)
+
+
+def _literal(host: str) -> Address | None:
+    """The address that a host spells out, the old spellings ``127.1`` and ``0x7f000001`` included."""
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        pass
+    try:
+        return ipaddress.IPv4Address(socket.inet_aton(host)) if host[:1].isdigit() else None
+    except OSError:
+        return None
+
+
+def checked_url(text: str) -> httpx.URL:
+    """The parsed form of an http or https URL without userinfo. Raises InvalidUrl."""
+    if len(text) > MAX_URL_LENGTH:
+        raise InvalidUrl(f"The URL may have at most {MAX_URL_LENGTH} characters.")
+    try:
+        url = httpx.URL(text)
+    except (httpx.InvalidURL, UnicodeError, ValueError) as error:
+        raise InvalidUrl("This is not a valid URL.") from error
+    if url.scheme not in ("http", "https"):
+        raise InvalidUrl("The URL must begin with http:// or https://.")
+    if not url.host or url.port == 0:
+        raise InvalidUrl("The URL needs a host, and a port from 1 to 65535 if any.")
+    if url.userinfo:
+        raise InvalidUrl("The URL must not contain a user name or password.")
+    return url
+
+
+def names_refused_address(url: httpx.URL) -> bool:
+    """True if the host is written as an address that would be refused, so that nobody need dial to know."""
+    address = _literal(url.host)
+    return address is not None and is_refused(address, settings.WEBHOOK_PRIVATE_NETWORKS)
+
+
+class _GuardedBackend(httpcore.AsyncNetworkBackend):
+    """Opens TCP connections to checked addresses only. TLS on top checks the name, as ever."""
+
+    def __init__(self, resolve: Resolver, allowed: Iterable[Network]) -> None:
+        self._resolve, self._allowed, self._dialler = resolve, list(allowed), httpcore.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        failure: Exception = httpcore.ConnectError("no address")
+        try:
+            async with asyncio.timeout(timeout):
+                addresses = [ipaddress.ip_address(text) for text in await self._resolve(host, port)]
+                if any(is_refused(address, self._allowed) for address in addresses):
+                    raise httpcore.ConnectError("refused address")
+                share = timeout / len(addresses) if timeout and addresses else None
+                for address in addresses:
+                    try:
+                        return await self._dialler.connect_tcp(str(address), port, share, None, socket_options)
+                    except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                        failure = error
+        except (OSError, UnicodeError, ValueError) as error:
+            raise httpcore.ConnectError(str(error)) from error
+        raise failure
+
+
+def _system_resolver() -> Resolver:
+    threads = ThreadPoolExecutor(_RESOLVER_THREADS, thread_name_prefix="resolver")
+
+    def look_up(host: str, port: int) -> list[str]:
+        answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        return list(dict.fromkeys(str(answer[4][0]) for answer in answers))
+
+    async def resolve(host: str, port: int) -> list[str]:
+        address = _literal(host)
+        if address is not None:
+            return [str(address)]
+        return await asyncio.get_running_loop().run_in_executor(threads, look_up, host, port)
+
+    return resolve
+
+
+class Client:
+    """Keeps connections for reuse; belongs to the event loop that uses it first. Safe for many tasks at once.
+
+    Networks in ``allowed`` may be dialled although they are not public (WEBHOOK_PRIVATE_NETWORKS by default).
+    """
+
+    def __init__(
+        self,
+        *,
+        allowed: Iterable[Network] | None = None,
+        resolve: Resolver | None = None,
+        tls: ssl.SSLContext | None = None,
+        total_seconds: float = TOTAL_SECONDS,
+    ) -> None:
+        self._total_seconds = total_seconds
+        networks = settings.WEBHOOK_PRIVATE_NETWORKS if allowed is None else allowed
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=tls or httpx.create_ssl_context(trust_env=False),
+            max_connections=_CONNECTIONS,
+            max_keepalive_connections=100,
+            keepalive_expiry=4.0,  # below the five seconds after which common servers hang up
+            network_backend=_GuardedBackend(resolve or _system_resolver(), networks),
+        )
+
+    async def post(self, url: str, *, headers: Mapping[str, str], content: bytes) -> Reply:
+        """POST once, within ``total_seconds`` from the look-up of the name to the end of the reply.
+
+        Any status is a Reply, redirects too. Raises EgressError.
+        """
+        target = checked_url(url)
+        wire = {b"Host": target.netloc, b"Content-Length": str(len(content)).encode()}
+        wire |= {name.encode(): value.encode() for name, value in headers.items()}
+        try:
+            async with asyncio.timeout(self._total_seconds):
+                return await self._exchange(target, wire, content)
+        except (TimeoutError, httpcore.ReadTimeout, httpcore.WriteTimeout) as error:
+            raise TimedOut from error
+        except (httpcore.ConnectError, httpcore.ConnectTimeout, httpcore.PoolTimeout) as error:
+            raise (TlsFailed if isinstance(error.__cause__, ssl.SSLError) else Unreachable)() from error
+        except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
+            raise BrokenReply from error
+
+    async def _exchange(self, target: httpx.URL, headers: Mapping[bytes, bytes], content: bytes) -> Reply:
+        url = httpcore.URL(scheme=target.raw_scheme, host=target.raw_host, port=target.port, target=target.raw_path)
+        extensions = {"timeout": {"connect": CONNECT_SECONDS, "pool": CONNECT_SECONDS}}
+        body = b""
+        async with self._pool.stream(
+            "POST", url, headers=list(headers.items()), content=content, extensions=extensions
+        ) as response:
+            async for chunk in response.aiter_stream():
+                body += chunk
+                if len(body) >= REPLY_BYTES:
+                    break
+            found = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
+            return Reply(response.status, found, body[:REPLY_BYTES])
+
+    async def aclose(self) -> None:
+        await self._pool.aclose()

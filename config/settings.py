@@ -1,0 +1,252 @@
+"""Django settings. What varies between installations comes from config/env.py."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import environ
+import structlog
+from django.core.exceptions import ImproperlyConfigured
+
+from config import env as E
+
+BASE_DIR = E.BASE_DIR
+VAR_DIR = E.VAR_DIR
+RUN_DIR = E.RUN_DIR
+PRODUCTION = E.PRODUCTION
+DEBUG = False
+SECRET_KEY = E.SECRET_KEY
+FIELD_ENCRYPTION_KEYS = E.FIELD_ENCRYPTION_KEYS
+ALLOWED_HOSTS = E.ALLOWED_HOSTS
+PUBLIC_URL = E.PUBLIC_URL
+TRUSTED_PROXIES = E.TRUSTED_PROXIES
+MAX_BODY_BYTES = E.MAX_BODY_BYTES
+DATA_UPLOAD_MAX_MEMORY_SIZE = E.MAX_BODY_BYTES
+WEBHOOK_PRIVATE_NETWORKS = E.WEBHOOK_PRIVATE_NETWORKS
+SESSION_STORE_DIR = E.SESSION_STORE_DIR
+SESSION_CAPACITY = E.SESSION_CAPACITY
+LEASE_SECONDS = E.LEASE_SECONDS
+CHAT_SETTLE_SECONDS = E.CHAT_SETTLE_MS / 1000
+SANDBOX_CONTROL = E.SANDBOX_CONTROL
+SANDBOX_ENABLED = E.SANDBOX_ENABLED
+
+# --- applications ---------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "channels",
+    "rest_framework",
+    "rest_framework_api_key",
+    "rest_framework_simplejwt.token_blacklist",
+    "config",
+    "accounts",
+    "subscriptions",
+    "webhooks",
+    "instances",
+    "messaging",
+    "phones",
+]
+
+MIDDLEWARE = [
+    "config.api.request_id.RequestIdMiddleware",
+    "config.api.middleware.ClientAddressMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "config.api.middleware.BodyLimitMiddleware",
+    "config.api.middleware.StaticFilesMiddleware",
+    "config.api.middleware.SessionMiddleware",
+    "config.api.middleware.CsrfViewMiddleware",
+    "config.api.middleware.AuthenticationMiddleware",
+    "config.api.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+ASGI_APPLICATION = "config.asgi.application"
+APPEND_SLASH = False
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# --- database: the truth --------------------------------------------------------------------
+
+
+def _database() -> dict[str, Any]:
+    config: dict[str, Any] = environ.Env.db_url_config(E.DATABASE_URL)
+    if config["ENGINE"].endswith("sqlite3"):
+        # IMMEDIATE: a transaction that reads and then writes would fail at once when another writes.
+        config["OPTIONS"] = {
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 20,
+            "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;PRAGMA mmap_size=134217728;"
+            "PRAGMA journal_size_limit=27103364;PRAGMA cache_size=-20000",
+        }
+        config["TEST"] = {"NAME": str(VAR_DIR / "test.sqlite3")}
+    elif config["ENGINE"].endswith("postgresql"):
+        config["OPTIONS"] = {"pool": {"min_size": 1, "max_size": E.DATABASE_POOL_SIZE, "timeout": 10}}
+    else:
+        raise ImproperlyConfigured("DATABASE_URL must be a postgres:// or sqlite:// address.")
+    return config
+
+
+DATABASES = {"default": _database()}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- Redis or Valkey: wake-ups, caches, the channel layer; all of it may be lost ---------------
+
+REDIS_URL = E.REDIS_URL
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "cache",
+        "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 1},
+    }
+}
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [REDIS_URL], "prefix": "live"},
+    }
+}
+
+# --- Celery ---------------------------------------------------------------------------------
+
+CELERY_BROKER_URL = f"redis+socket://{REDIS_URL.removeprefix('unix://')}" if REDIS_URL.startswith("unix") else REDIS_URL
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "global_keyprefix": "celery:",
+    "visibility_timeout": 120,
+    "unacked_restore_interval": 5,
+    "unacked_restore_throttle": 1,
+    "socket_connect_timeout": 1,
+    "max_retries": 0,
+}
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_TASK_DEFAULT_QUEUE = "tasks"
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
+CELERY_BEAT_SCHEDULE = {
+    "pulse": {"task": "config.tasks.pulse", "schedule": 5.0, "options": {"expires": 10}},
+    "sweep-deliveries": {"task": "webhooks.tasks.sweep", "schedule": 5.0, "options": {"expires": 10}},
+    "sweep-instances": {"task": "instances.tasks.sweep", "schedule": 5.0, "options": {"expires": 10}},
+    "prune": {"task": "config.tasks.prune", "schedule": 3600.0},
+    "prune-messages": {"task": "messaging.tasks.prune", "schedule": 3600.0},
+    "prune-events": {"task": "webhooks.tasks.prune", "schedule": 3600.0},
+}
+
+# --- people and keys ------------------------------------------------------------------------
+
+AUTH_USER_MODEL = "accounts.User"
+PASSWORD_HASHERS = ["accounts.hashers.BCryptHasher", "django.contrib.auth.hashers.PBKDF2PasswordHasher"]
+BCRYPT_ROUNDS = E.BCRYPT_ROUNDS
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+SIMPLE_JWT = {
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=15),
+    "REFRESH_TOKEN_LIFETIME": timedelta(days=7),
+    "USER_ID_CLAIM": "sub",
+    "CHECK_REVOKE_TOKEN": True,
+}
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.Credentials", "accounts.authentication.Browser"],
+    "DEFAULT_PERMISSION_CLASSES": ["accounts.permissions.MayAct"],
+    "DEFAULT_RENDERER_CLASSES": [
+        "rest_framework.renderers.JSONRenderer",
+        "rest_framework.renderers.BrowsableAPIRenderer",
+    ],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PAGINATION_CLASS": "config.api.pagination.Pages",
+    "EXCEPTION_HANDLER": "config.api.exceptions.handle",
+}
+
+# --- browsers -------------------------------------------------------------------------------
+
+CSRF_FAILURE_VIEW = "config.api.problems.csrf_failure"
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SECURE_SSL_REDIRECT = False  # the front server redirects; a redirected POST would lose its body
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PRODUCTION
+SESSION_COOKIE_HTTPONLY = True
+SECURE_HSTS_SECONDS = 31536000 if PRODUCTION else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = PRODUCTION
+X_FRAME_OPTIONS = "DENY"
+SILENCED_SYSTEM_CHECKS = [
+    "security.W008",  # see SECURE_SSL_REDIRECT
+    "admin.E408", "admin.E409", "admin.E410",  # subclasses of the wanted middleware are in place
+    "security.W003",  # likewise
+]  # fmt: skip
+
+STATIC_URL = "/static/"
+# In development the files are served from the packages; production collects them into the image.
+STATIC_ROOT = E.STATIC_ROOT if PRODUCTION else None
+WHITENOISE_USE_FINDERS = not PRODUCTION
+UNFOLD = {"SITE_TITLE": "WhatsApp API", "SITE_HEADER": "WhatsApp API"}
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+
+# --- logs -----------------------------------------------------------------------------------
+
+_shared = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+]
+structlog.configure(
+    processors=[*_shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    wrapper_class=structlog.stdlib.BoundLogger,
+    cache_logger_on_first_use=True,
+)
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "json": {
+            "()": "structlog.stdlib.ProcessorFormatter",
+            "foreign_pre_chain": _shared,
+            "processors": [
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                structlog.processors.JSONRenderer(),
+            ],
+        }
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "root": {"handlers": ["console"], "level": E.LOG_LEVEL},
+    "loggers": {"httpx": {"level": "WARNING"}, "httpcore": {"level": "WARNING"}},
+}

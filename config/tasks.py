@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+from celery import shared_task
+from django.contrib.sessions.models import Session
+from django.utils import timezone
+from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
+
+from config import pulse as pulses
+
+
+@shared_task
+def pulse() -> None:
+    """Beat sends it, a task worker runs it: proof for /health that both are alive."""
+    pulses.beat("tasks")
+
+
+@shared_task
+def prune() -> None:
+    """Drop what has expired: browser sessions and refresh tokens."""
+    Session.objects.filter(expire_date__lt=timezone.now()).delete()
+    OutstandingToken.objects.filter(expires_at__lt=timezone.now()).delete()

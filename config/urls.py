@@ -1,0 +1,23 @@
+"""One line per app; the paths inside stand in the app's ``api/urls.py``."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+from config.api import health
+
+urlpatterns = [
+    path("health", health.health),
+    path("livez", health.livez),
+    path("api/version", health.version),
+    path("api/", include("accounts.api.urls")),
+    path("api/", include("webhooks.api.urls")),
+    path("api/", include("instances.api.urls")),
+    path("api/", include("messaging.api.urls")),
+    path("api/", include("phones.api.urls")),
+    path("admin/", admin.site.urls),
+]
+
+handler400 = "config.api.problems.bad_request"
+handler403 = "config.api.problems.permission_denied"
+handler404 = "config.api.problems.not_found"
+handler500 = "config.api.problems.server_error"

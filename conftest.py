@@ -1,0 +1,115 @@
+"""The cast: Alice owns Acme, Bob is a member, Rita may only look; Charlie owns another organization."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from rest_framework.test import APIClient
+
+from accounts import authentication
+from accounts.actor import Actor
+from accounts.authentication import actor_of_user
+from accounts.models import Membership, Mode, Organization, Role, Scope, User
+from accounts.services import create_key, issue_tokens, register
+from instances.models import Instance, Network
+from instances.states import State, Wanted
+
+PASSWORD = "correct horse battery staple"  # noqa: S105 (only tests know it)
+_numbers = itertools.count(1)
+
+
+@dataclass
+class Person:
+    """Somebody with an account; `client` is logged in with an access token."""
+
+    user: User
+    organization: Organization
+    client: APIClient = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.client = bearer(issue_tokens(user=self.user).access)
+
+    @property
+    def actor(self) -> Actor:
+        return actor_of_user(self.user)
+
+    def key(self, *scopes: str, mode: str = Mode.TEST) -> str:
+        """A new API key of the person's organization; all scopes unless some are named."""
+        everything = Actor(self.organization.id, "user", self.user.id, frozenset(Scope.values))
+        return create_key(actor=everything, name="Test", mode=mode, scopes=list(scopes or Scope.values))[1]
+
+    def program(self, *scopes: str, mode: str = Mode.TEST) -> APIClient:
+        """A client that uses a new API key."""
+        return bearer(self.key(*scopes, mode=mode))
+
+
+def bearer(credential: str) -> APIClient:
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {credential}")
+    return client
+
+
+def _member(organization: Organization, name: str, role: str) -> Person:
+    user = User.objects.create_user(f"{name.lower()}@example.com", PASSWORD, name=name)
+    Membership.objects.create(organization=organization, user=user, role=role)
+    return Person(user, organization)
+
+
+@pytest.fixture(autouse=True)
+def _no_cached_keys() -> None:
+    authentication._key_cache.clear()
+
+
+@pytest.fixture
+def anonymous() -> APIClient:
+    return APIClient()
+
+
+@pytest.fixture
+def alice(db: None) -> Person:
+    return Person(*register(email="alice@example.com", password=PASSWORD, name="Alice"))
+
+
+@pytest.fixture
+def bob(alice: Person) -> Person:
+    return _member(alice.organization, "Bob", Role.MEMBER)
+
+
+@pytest.fixture
+def rita(alice: Person) -> Person:
+    return _member(alice.organization, "Rita", Role.VIEWER)
+
+
+@pytest.fixture
+def charlie(db: None) -> Person:
+    return Person(*register(email="charlie@example.com", password=PASSWORD, name="Charlie"))
+
+
+@pytest.fixture
+def make_instance(db: None) -> Callable[..., Instance]:
+    """Makes an instance; by default a linked and connected one on the sandbox network."""
+
+    def make(owner: Person, **columns: Any) -> Instance:
+        phone = f"1555010{next(_numbers):04d}"
+        defaults = {
+            "name": "Support",
+            "network": Network.SANDBOX,
+            "wanted": Wanted.CONNECTED,
+            "state": State.CONNECTED,
+            "reason": "online",
+            "phone": phone,
+            "device_jid": f"{phone}:1@s.whatsapp.net",
+        }
+        return Instance.objects.create(organization=owner.organization, **(defaults | columns))
+
+    return make
+
+
+@pytest.fixture
+def instance(alice: Person, make_instance: Callable[..., Instance]) -> Instance:
+    """Alice's linked and connected sandbox instance."""
+    return make_instance(alice)

@@ -1,0 +1,1 @@
+"""Plans and what an organization has subscribed to."""
