@@ -1,0 +1,1 @@
+"""WhatsApp numbers: their states, linking, leases, and the connections a session worker holds."""

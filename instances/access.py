@@ -1,0 +1,39 @@
+"""The only way to a tenant's instances. A foreign or broken id is the same 404 as a missing one."""
+
+from __future__ import annotations
+
+from django.db.models import QuerySet
+
+from accounts.actor import Actor
+from accounts.models import Mode
+from config.api.problems import Problem
+from config.ids import InvalidId, to_uuid
+from instances.models import Instance
+
+
+def check_id(text: object, prefix: str) -> str:
+    """The id itself. Raises Problem ``not_found`` unless it has the form of an id."""
+    try:
+        to_uuid(text, prefix)  # type: ignore[arg-type]
+    except InvalidId as error:
+        raise Problem("not_found") from error
+    return str(text)
+
+
+def instances(actor: Actor) -> QuerySet[Instance]:
+    """The instances the caller sees: of its organization, and for a key of its mode."""
+    return Instance.objects.filter(organization_id=actor.organization_id, network__in=actor.networks)
+
+
+def instance(actor: Actor, instance_id: str) -> Instance:
+    """One instance of the caller's organization.
+
+    Raises Problem ``not_found``, ``test_key_on_live`` or ``live_key_on_sandbox``.
+    """
+    query = Instance.objects.filter(organization_id=actor.organization_id)
+    found = query.filter(pk=check_id(instance_id, "ins")).first()
+    if found is None:
+        raise Problem("not_found", "There is no such instance.")
+    if found.network not in actor.networks:
+        raise Problem("test_key_on_live" if actor.mode == Mode.TEST else "live_key_on_sandbox")
+    return found

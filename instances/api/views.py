@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from django.utils import timezone
+from rest_framework.renderers import BrowsableAPIRenderer, JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.permissions import actor_of
+from config.api.pagination import Pages
+from config.api.problems import Problem
+from config.api.serializers import checked
+from config.timestamps import iso
+from instances import access, services
+from instances.api.renderers import PngRenderer, SvgRenderer, TerminalRenderer
+from instances.api.serializers import InstanceInput, PairingCodeInput
+from instances.selectors import instance_data
+
+
+class InstancesView(APIView):
+    scopes = {"GET": "read", "POST": "manage"}
+
+    def get(self, request: Request) -> Response:
+        pages = Pages()
+        rows = pages.paginate_queryset(access.instances(actor_of(request)), request, self) or []
+        return pages.get_paginated_response([instance_data(row) for row in rows])
+
+    def post(self, request: Request) -> Response:
+        instance = services.create(actor=actor_of(request), **checked(InstanceInput, request))
+        return Response(instance_data(instance), status=201)
+
+
+class InstanceView(APIView):
+    scopes = {"GET": "read"}
+
+    def get(self, request: Request, instance_id: str) -> Response:
+        return Response(instance_data(access.instance(actor_of(request), instance_id)))
+
+
+class ConnectView(APIView):
+    scopes = {"POST": "manage"}
+
+    def post(self, request: Request, instance_id: str) -> Response:
+        instance = services.connect(instance=access.instance(actor_of(request), instance_id))
+        return Response(instance_data(instance), status=202)
+
+
+class StopView(APIView):
+    scopes = {"POST": "manage"}
+
+    def post(self, request: Request, instance_id: str) -> Response:
+        instance = services.stop(instance=access.instance(actor_of(request), instance_id))
+        return Response(instance_data(instance), status=202)
+
+
+class QrView(APIView):
+    """The current code: JSON, or by ``Accept`` or ``?format=`` png, svg or text for a terminal."""
+
+    scopes = {"GET": "manage"}
+    renderer_classes = (JSONRenderer, BrowsableAPIRenderer, PngRenderer, SvgRenderer, TerminalRenderer)
+
+    def get(self, request: Request, instance_id: str) -> Response:
+        instance = access.instance(actor_of(request), instance_id)
+        if instance.qr_code is None or (instance.qr_expires_at or timezone.now()) <= timezone.now():
+            raise Problem("no_qr", f"The instance is {instance.state}; a code shows while it is linking.")
+        data = {"code": instance.qr_code, "expires_at": iso(instance.qr_expires_at)}
+        return Response(data, headers={"Cache-Control": "no-store"})
+
+
+class PairingCodeView(APIView):
+    scopes = {"GET": "manage", "POST": "manage"}
+
+    def get(self, request: Request, instance_id: str) -> Response:
+        instance = access.instance(actor_of(request), instance_id)
+        return Response({"phone": instance.link_phone, "code": instance.pairing_code})
+
+    def post(self, request: Request, instance_id: str) -> Response:
+        instance = access.instance(actor_of(request), instance_id)
+        instance = services.request_pairing_code(instance=instance, **checked(PairingCodeInput, request))
+        return Response({"phone": instance.link_phone, "code": instance.pairing_code}, status=202)

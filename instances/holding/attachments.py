@@ -1,0 +1,57 @@
+"""What higher floors hang onto a held number, such as messaging's lane.
+
+They name their module here at start-up; a session worker imports it when it begins to hold, so that no
+other process loads the client library. On import the module adds to `attach` and to the writer's `handlers`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from instances.whatsapp.jids import Jid
+    from instances.whatsapp.news import News, Sent
+    from instances.whatsapp.store import Store
+
+
+class Held(Protocol):
+    """A number as an attachment sees it."""
+
+    instance_id: str
+    network: str
+    store: Store
+
+    def write(self, value: Any) -> Future[Any]:
+        """Have the worker's writer write a value for this number."""
+
+    def send(self, to: Jid, message: Any) -> Sent:
+        """Send now and wait for the acknowledgement. Raises SendFailed."""
+
+    @property
+    def online(self) -> bool:
+        """Whether the number is connected and logged in."""
+
+
+class Attachment(Protocol):
+    def offline(self) -> None:
+        """The number is held and not connected; called before each attempt, nothing is sent meanwhile."""
+
+    def online(self) -> None:
+        """The number has come online."""
+
+    def seen(self, news: News) -> None:
+        """The client library reported something; called before it is written."""
+
+    def wake(self) -> None:
+        """There may be something to do. Called from any thread; returns at once."""
+
+    def close(self, deadline: float) -> None:
+        """Finish what is in flight until the deadline (monotonic clock), begin nothing new."""
+
+
+modules: list[str] = []
+attach: list[Callable[[Held], Attachment]] = []
+# Each says which of the given instances have something to do; asked now and then, for lost wake-ups.
+find_work: list[Callable[[list[str]], Iterable[str]]] = []

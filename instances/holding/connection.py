@@ -1,0 +1,213 @@
+"""One number in the hands of this worker: links it if need be, keeps it connected, passes on its news."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from concurrent.futures import Future
+from typing import Any
+
+import structlog
+
+from instances.holding.attachments import attach
+from instances.holding.linking import Link
+from instances.holding.writer import LeaseLost, Writer
+from instances.models import Instance
+from instances.states import ENDED, State
+from instances.whatsapp.client import Client
+from instances.whatsapp.events import CODES, STREAM_ERROR, translate
+from instances.whatsapp.failures import SendFailed
+from instances.whatsapp.jids import Jid, parse
+from instances.whatsapp.news import Sent, StateChange
+from instances.whatsapp.store import Store
+
+log = structlog.get_logger(__name__)
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 60.0
+_QUIET_SECONDS, _DRAIN_SECONDS = 0.3, 15.0
+LINK_WINDOW_SECONDS = 3600.0  # QR codes are renewed for so long; then connect must be called again
+
+
+class Connection:
+    """Runs on a thread of its own from `start` until `close` or an end that only the user can mend."""
+
+    def __init__(self, instance: Instance, writer: Writer) -> None:
+        self.instance_id, self.network, self.epoch = instance.id, instance.network, instance.epoch
+        self.store = Store(instance.id)
+        self._device_jid, self._link_phone = instance.device_jid, instance.link_phone
+        self._writer = writer
+        self._stopping = threading.Event()
+        self._paused = threading.Event()  # set: end the present attempt's pause early
+        self._client: Client | None = None
+        self._link: Link | None = None
+        self._end: StateChange | None = None
+        self._online = False
+        self._last_event = 0.0
+        self._pause = _FIRST_PAUSE_SECONDS
+        self._attachments = [make(self) for make in attach]
+        self._thread = threading.Thread(target=self._run, name=f"number-{instance.id}", daemon=True)
+
+    # --- for the holder ---------------------------------------------------------------------
+
+    def start(self) -> None:
+        self._thread.start()
+
+    @property
+    def ended(self) -> bool:
+        """True when there is nothing left to do and the lease may go."""
+        return not self._thread.is_alive()
+
+    def ask_pairing_code(self, phone: str) -> None:
+        """Have the link in progress ask WhatsApp for a code, once for each number."""
+        if phone != self._link_phone:
+            self._link_phone = phone
+            if link := self._link:
+                link.ask_code(phone)
+
+    def wake(self) -> None:
+        for attachment in self._attachments:
+            attachment.wake()
+
+    def close(self, deadline: float) -> None:
+        """End in order, losing nothing: sends in flight first, then the socket, then what it had received."""
+        for attachment in self._attachments:
+            attachment.close(deadline)
+        self._stopping.set()
+        self._paused.set()
+        self._disconnect(deadline)
+        self._end_thread(deadline)
+
+    def abandon(self) -> None:
+        """The lease is lost: get off the network now. What is still reported is refused by the writer."""
+        self._stopping.set()
+        self._paused.set()
+        self._end_thread(time.monotonic() + _DRAIN_SECONDS)
+
+    def _end_thread(self, deadline: float) -> None:
+        # Again and again: the client may have been about to enter the library's registry.
+        while self._thread.is_alive() and time.monotonic() < deadline:
+            if client := self._client:
+                client.stop()
+            self._thread.join(0.2)
+
+    def _disconnect(self, deadline: float) -> None:
+        client = self._client
+        if client is None:
+            return
+        client.disconnect()
+        self._last_event = time.monotonic()
+        limit = min(deadline, time.monotonic() + _DRAIN_SECONDS)
+        while time.monotonic() < limit and time.monotonic() - self._last_event < _QUIET_SECONDS:
+            time.sleep(0.02)
+
+    # --- for attachments --------------------------------------------------------------------
+
+    @property
+    def online(self) -> bool:
+        return self._online and not self._stopping.is_set()
+
+    def write(self, value: Any) -> Future[Any]:
+        return self._writer.submit(self.instance_id, self.epoch, value)
+
+    def send(self, to: Jid, message: Any) -> Sent:
+        client = self._client
+        if client is None:
+            raise SendFailed("client is nil: the number is offline")
+        return client.send(to, message)
+
+    # --- the number's own thread ------------------------------------------------------------
+
+    def _run(self) -> None:
+        structlog.contextvars.bind_contextvars(instance=self.instance_id)
+        try:
+            while not self._stopping.is_set():
+                if not self._device_jid and not self._link_number():
+                    break
+                if not self._device_jid:
+                    continue
+                self._connect_once()
+                if self._end is not None and self._end.state in ENDED:
+                    break
+                self._wait()
+        except LeaseLost:
+            log.warning("lease_lost")
+        except Exception:
+            log.exception("connection_failed")
+
+    def _write(self, value: Any) -> None:
+        self.write(value).result()
+
+    def _link_number(self) -> bool:
+        """Show QR codes until the number is linked; False when the number is to be left alone."""
+        until = time.monotonic() + LINK_WINDOW_SECONDS
+        while not self._stopping.is_set():
+            self._link = Link(self.store, self._write, self._on_event, self._link_phone)
+            end = self._link.run(self._stopping)
+            self._link = None
+            if end is None:
+                device = self.store.device()
+                self._device_jid = device[0] if device else None
+                return True
+            if self._stopping.is_set():
+                return False
+            if end.reason == "link_timeout" and time.monotonic() < until:
+                continue
+            self._write(end)
+            if end.state != State.RECONNECTING:
+                return False
+            self._wait()
+        return False
+
+    def _connect_once(self) -> None:
+        device_jid = self._device_jid
+        assert device_jid is not None
+        if not self.store.has_device(device_jid):
+            self._end = StateChange(State.LOGGED_OUT, "store_lost")
+            self._write(self._end)
+            return
+        self.store.watch_order()
+        for attachment in self._attachments:
+            attachment.offline()
+        self._end = None
+        client = self._client = Client(self.store.name, parse(device_jid), CODES, self._on_event)
+        try:
+            error = "" if self._stopping.is_set() else client.run()
+        finally:
+            self._client, self._online = None, False
+            client.stop()
+        if self._stopping.is_set() or self._end is not None:
+            return
+        reason = "network_unreachable" if "dial" in error or "lookup" in error else "engine_error"
+        self._write(StateChange(State.RECONNECTING, reason, error))
+
+    def _wait(self) -> None:
+        """Pause before the next attempt; each one leaks handles in the library, so they become rarer."""
+        self._paused.wait(self._pause * random.uniform(0.8, 1.2))  # noqa: S311 (jitter is no secret)
+        self._pause = min(self._pause * 2, _LONGEST_PAUSE_SECONDS)
+
+    def _on_event(self, code: int, raw: bytes) -> None:
+        """News from the library; the next ones wait until these are committed."""
+        self._last_event = time.monotonic()
+        news = translate(code, raw)
+        if news is None:
+            return
+        for attachment in self._attachments:
+            attachment.seen(news)
+        if isinstance(news, StateChange):
+            self._on_state(code, news)
+        else:
+            self._write(news)
+        self._last_event = time.monotonic()
+
+    def _on_state(self, code: int, change: StateChange) -> None:
+        self._online = change.state == State.CONNECTED
+        self._write(change)
+        if self._online:
+            self._pause = _FIRST_PAUSE_SECONDS
+            for attachment in self._attachments:
+                attachment.online()
+        elif change.state in ENDED or code == STREAM_ERROR:
+            # The library's call does not return by itself; stopping it from its own callback is allowed.
+            self._end = change
+            if self._client:
+                self._client.stop()

@@ -1,0 +1,97 @@
+"""Writes what concerns the instance itself: its state and the progress of a link."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from config.timestamps import iso
+from instances.holding.writer import Handler, Item, Written
+from instances.models import Instance
+from instances.services import change_state, draft
+from instances.states import TRANSITIONS, State, Wanted
+from instances.whatsapp.news import StateChange
+from webhooks.events import Draft
+
+
+@dataclass(frozen=True, slots=True)
+class ShowQr:
+    code: str
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShowPairingCode:
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    device_jid: str
+    phone: str
+    lid: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Give the lease back."""
+
+
+def _change(instance: Instance, change: StateChange) -> list[Draft]:
+    if instance.wanted == Wanted.STOPPED and change.state != State.LOGGED_OUT:
+        return []  # the user stopped it; what the connection still reports is of no interest
+    if change.state != instance.state and change.state not in TRANSITIONS[instance.state]:
+        return []
+    columns: dict[str, Any] = {"banned_until": change.banned_until}
+    if change.state == State.CONNECTED:
+        columns["connected_at"] = timezone.now()
+    if change.state == State.LOGGED_OUT:
+        columns |= {"device_jid": None}
+    return change_state(instance, change.state, change.reason, change.detail, **columns)
+
+
+def _show_qr(instance: Instance, shown: ShowQr) -> list[Draft]:
+    drafts = _change(instance, StateChange(State.LINKING, "waiting_for_scan"))
+    instance.qr_code, instance.qr_expires_at = shown.code, timezone.now() + timedelta(seconds=shown.seconds)
+    instance.save(update_fields=["qr_code", "qr_expires_at"])
+    qr = {"code": shown.code, "expires_at": iso(instance.qr_expires_at)}
+    return [*drafts, draft(instance, "instance.qr", qr)]
+
+
+def _show_pairing_code(instance: Instance, shown: ShowPairingCode) -> list[Draft]:
+    instance.pairing_code = shown.code
+    instance.save(update_fields=["pairing_code"])
+    return []
+
+
+def _linked(instance: Instance, linked: Linked) -> list[Draft]:
+    instance.link_phone = None
+    instance.save(update_fields=["link_phone"])
+    numbers = {"device_jid": linked.device_jid, "phone": linked.phone, "lid": linked.lid}
+    return change_state(instance, State.CONNECTING, "linked", **numbers)
+
+
+def _release(instance: Instance, _: Release) -> list[Draft]:
+    instance.holder, instance.lease_until = None, None
+    instance.save(update_fields=["holder", "lease_until"])
+    return []
+
+
+def _each(write: Any) -> Handler:
+    def handler(items: list[Item], held: dict[str, Instance]) -> Written:
+        drafts = [draft for item in items for draft in write(held[item.instance_id], item.value)]
+        return Written([None] * len(items), drafts)
+
+    return handler
+
+
+HANDLERS: dict[type, Handler] = {
+    StateChange: _each(_change),
+    ShowQr: _each(_show_qr),
+    ShowPairingCode: _each(_show_pairing_code),
+    Linked: _each(_linked),
+    Release: _each(_release),
+}

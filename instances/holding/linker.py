@@ -1,0 +1,83 @@
+"""Links one number: a process of its own, because a failed link never returns and leaks.
+
+    python -m instances.holding.linker STORE_NAME
+
+Writes JSON lines: ``{"qr", "seconds"}``, ``{"pairing_code"}``, ``{"status"}``, ``{"event", "raw"}`` (base64:
+what arrives between the link and its hand-over), ``{"paired"}`` (the device's JID), ``{"done"}``, ``{"error"}``.
+Reads JSON lines: ``{"pair_phone"}`` asks for a pairing code. The end of its input ends it.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import sys
+import threading
+import time
+from typing import Any
+
+from instances.whatsapp.client import Client, jid_of
+from instances.whatsapp.failures import SendFailed
+from instances.whatsapp.library import proto
+
+_PAIRED, _CONNECTED, _MESSAGE, _RECEIPT = 2, 3, 17, 18
+_DRAIN_SECONDS, _DRAIN_LIMIT_SECONDS = 0.3, 5.0
+_output = threading.Lock()
+
+
+def say(**line: Any) -> None:
+    with _output:
+        print(json.dumps(line), flush=True)
+
+
+class Linker:
+    def __init__(self, store_name: str) -> None:
+        codes = frozenset({_PAIRED, _CONNECTED, _MESSAGE, _RECEIPT})
+        self.client = Client(store_name, None, codes, self._event, self._qr, lambda text: say(status=text))
+        self._showing = threading.Event()
+        self._last = time.monotonic()
+
+    def _qr(self, code: str, seconds: int) -> None:
+        say(qr=code, seconds=seconds)
+        self._showing.set()
+
+    def _event(self, code: int, raw: bytes) -> None:
+        self._last = time.monotonic()
+        if code == _PAIRED:
+            pairing = proto.PairStatus.FromString(raw)
+            say(**({"error": pairing.Error} if pairing.Error else {"paired": str(jid_of(pairing.ID))}))
+        elif code == _CONNECTED:
+            threading.Thread(target=self._finish, daemon=True).start()
+        else:
+            say(event=code, raw=base64.b64encode(raw).decode())
+
+    def _finish(self) -> None:
+        """Hand over: no more from the socket, then what is queued, then the end."""
+        self.client.disconnect()
+        deadline = time.monotonic() + _DRAIN_LIMIT_SECONDS
+        while time.monotonic() < deadline and time.monotonic() - self._last < _DRAIN_SECONDS:
+            time.sleep(0.02)
+        say(done=True)
+        os._exit(0)
+
+    def listen(self) -> None:
+        """Serve requests of the parent until it closes the pipe, which also happens when it dies."""
+        for line in sys.stdin:
+            phone = json.loads(line)["pair_phone"]
+            self._showing.wait()
+            try:
+                say(pairing_code=self.client.pairing_code(phone))
+            except SendFailed as error:
+                say(error=f"no pairing code: {error}")
+        os._exit(0)
+
+    def run(self) -> None:
+        threading.Thread(target=self.listen, daemon=True).start()
+        error = self.client.run()
+        say(error=error or "the library gave up")
+        os._exit(1)
+
+
+if __name__ == "__main__":
+    Linker(sys.argv[1]).run()

@@ -1,0 +1,146 @@
+"""One thread per session worker that writes everything the worker learns, in groups.
+
+A caller hands in an item and gets a Future that is done when the item is committed. All that waits is
+written in one transaction: first the leases of the instances concerned are checked and locked, then the
+items go to the handlers of their types in order. So a hundred numbers share few commits, and nothing is
+written by a worker that has lost the number.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from itertools import groupby
+from typing import Any, NamedTuple
+
+import structlog
+from django.db import DatabaseError, OperationalError, connection, transaction
+
+from instances.models import Instance
+from webhooks import events
+
+log = structlog.get_logger(__name__)
+GROUP_SIZE = 200
+_RETRY_SECONDS = (0.05, 0.2, 1.0, 2.0, 5.0)  # while the database is away; the last one again and again
+
+
+class LeaseLost(Exception):
+    """This worker does not hold the instance any more; nothing was written."""
+
+
+class Item(NamedTuple):
+    """One thing to write for an instance held in an epoch."""
+
+    instance_id: str
+    epoch: int
+    value: Any
+
+
+class Written(NamedTuple):
+    """What a handler made of its items: a result for each, in order, and the events that report it."""
+
+    results: list[Any]
+    drafts: list[events.Draft]
+
+
+# Writes items of one type inside the writer's transaction. The instances come locked, by id. It may run
+# again for the same items when the transaction fails, so it must have no effect outside the database.
+Handler = Callable[[list[Item], dict[str, Instance]], Written]
+handlers: dict[type, Handler] = {}
+
+
+class Writer:
+    def __init__(self, worker_id: str) -> None:
+        self._worker_id = worker_id
+        self._waiting: queue.SimpleQueue[tuple[Item, Future[Any]] | None] = queue.SimpleQueue()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, instance_id: str, epoch: int, value: Any) -> Future[Any]:
+        """Have a value written; the Future raises LeaseLost or what the value's handler raised."""
+        future: Future[Any] = Future()
+        self._waiting.put((Item(instance_id, epoch, value), future))
+        return future
+
+    def close(self) -> None:
+        """Write what waits, then end."""
+        self._stopping.set()
+        self._waiting.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        ended = False
+        while not ended:
+            group = [self._waiting.get()]
+            while len(group) < GROUP_SIZE and not self._waiting.empty():
+                group.append(self._waiting.get())
+            ended = None in group
+            self._write([entry for entry in group if entry is not None])
+        connection.close()
+
+    def _write(self, group: Sequence[tuple[Item, Future[Any]]]) -> None:
+        if not group:
+            return
+        try:
+            results = self._with_retries([item for item, _ in group])
+        except Exception as error:
+            if len(group) == 1:
+                log.exception("write_failed", value=type(group[0][0].value).__name__)
+                group[0][1].set_exception(error)
+            else:
+                # One bad item must not take the others with it.
+                for entry in group:
+                    self._write([entry])
+            return
+        for (_, future), result in zip(group, results, strict=True):
+            if isinstance(result, LeaseLost):
+                future.set_exception(result)
+            else:
+                future.set_result(result)
+
+    def _with_retries(self, items: list[Item]) -> list[Any]:
+        attempt = 0
+        while True:
+            try:
+                return self._transaction(items)
+            except OperationalError as error:
+                log.warning("database_away", error=str(error).splitlines()[0], items=len(items))
+                self._reset_connection()
+                if self._stopping.is_set() and attempt >= len(_RETRY_SECONDS):
+                    raise
+                time.sleep(_RETRY_SECONDS[min(attempt, len(_RETRY_SECONDS) - 1)])
+                attempt += 1
+            finally:
+                if connection.vendor == "postgresql":
+                    connection.close()  # gives it back to the pool
+
+    @staticmethod
+    def _reset_connection() -> None:
+        try:
+            connection.close()
+        except DatabaseError:
+            connection.connection = None
+
+    @transaction.atomic
+    def _transaction(self, items: list[Item]) -> list[Any]:
+        held = self._lock({item.instance_id for item in items})
+        results: list[Any] = []
+        drafts: list[events.Draft] = []
+        for kind, run in groupby(items, key=lambda item: type(item.value)):
+            batch = list(run)
+            current = [item for item in batch if (found := held.get(item.instance_id)) and found.epoch == item.epoch]
+            written = handlers[kind](current, held) if current else Written([], [])
+            done = iter(written.results)
+            keep = {id(item) for item in current}
+            results += [next(done) if id(item) in keep else LeaseLost(item.instance_id) for item in batch]
+            drafts += written.drafts
+        events.append(drafts)
+        return results
+
+    def _lock(self, ids: Iterable[str]) -> dict[str, Instance]:
+        query = Instance.objects.select_for_update(no_key=True).filter(pk__in=sorted(ids), holder_id=self._worker_id)
+        return {instance.id: instance for instance in query.order_by("pk")}

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db import models
+from django.utils import timezone
+
+from accounts.models import Organization
+from config.ids import TypeIDField
+from instances.states import State, Wanted
+
+
+class Network(models.TextChoices):
+    SANDBOX = "sandbox"
+    WHATSAPP = "whatsapp"
+
+
+HEARTBEAT_SECONDS = 20  # a worker that was silent for longer counts as gone
+
+
+class WorkerQuerySet(models.QuerySet["Worker"]):
+    def live(self) -> WorkerQuerySet:
+        return self.filter(heartbeat_at__gt=timezone.now() - timedelta(seconds=HEARTBEAT_SECONDS))
+
+
+class Worker(models.Model):
+    """One start of a session worker process. Only the process itself writes its row while it lives."""
+
+    id = TypeIDField(prefix="wrk", primary_key=True)
+    name = models.CharField(max_length=200, help_text="Celery's node name; a restart keeps it")
+    network = models.CharField(max_length=10, choices=Network.choices)
+    queue = models.CharField(max_length=250)
+    machine = models.CharField(max_length=250, help_text="Host, boot and process namespace: where the pid counts")
+    pid = models.PositiveIntegerField()
+    capacity = models.PositiveIntegerField()
+    started_at = models.DateTimeField(default=timezone.now)
+    heartbeat_at = models.DateTimeField(default=timezone.now, db_index=True)
+
+    objects = WorkerQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.pid})"
+
+
+class Instance(models.Model):
+    """One WhatsApp number of one organization.
+
+    ``holder``, ``epoch`` and ``lease_until`` are the lease: only the holder of the current epoch may write
+    the columns of the connection, and every such write carries both in its filter.
+    """
+
+    id = TypeIDField(prefix="ins", primary_key=True)
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="instances")
+    name = models.CharField(max_length=100)
+    network = models.CharField(max_length=10, choices=Network.choices)
+    wanted = models.CharField(max_length=10, choices=Wanted.choices, default=Wanted.STOPPED)
+    state = models.CharField(max_length=12, choices=State.choices, default=State.CREATED)
+    reason = models.CharField(max_length=30, default="new")
+    detail = models.CharField(max_length=500, blank=True, default="")
+    state_since = models.DateTimeField(default=timezone.now)
+    banned_until = models.DateTimeField(null=True)
+    connected_at = models.DateTimeField(null=True, help_text="Last time the number came online")
+
+    device_jid = models.CharField(max_length=100, null=True, help_text="The linked device, as the store knows it")
+    phone = models.CharField(max_length=20, null=True)
+    lid = models.CharField(max_length=50, null=True)
+
+    link_phone = models.CharField(max_length=20, null=True, help_text="Asked for a pairing code for this number")
+    qr_code = models.CharField(max_length=500, null=True)
+    qr_expires_at = models.DateTimeField(null=True)
+    pairing_code = models.CharField(max_length=20, null=True)
+
+    holder = models.ForeignKey(Worker, on_delete=models.SET_NULL, null=True, related_name="held")
+    epoch = models.PositiveIntegerField(default=0)
+    lease_until = models.DateTimeField(null=True)
+
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["organization", "-id"]), models.Index(fields=["network", "wanted"])]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.id})"
+
+    @property
+    def jid(self) -> str | None:
+        """The number's JID, without the device."""
+        return f"{self.phone}@s.whatsapp.net" if self.phone else None
+
+    @property
+    def linked(self) -> bool:
+        return self.device_jid is not None

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+
+from config.api.health import part
+from config.timestamps import iso
+from instances.models import Instance, Network, Worker
+from instances.states import REASONS, Wanted
+
+
+def instance_data(instance: Instance) -> dict[str, Any]:
+    """The instance as clients see it, in answers and in events."""
+    words = REASONS[instance.reason]
+    return {
+        "id": instance.id,
+        "name": instance.name,
+        "network": instance.network,
+        "wanted": instance.wanted,
+        "state": instance.state,
+        "reason": instance.reason,
+        "reason_text": words.sentence,
+        "advice": words.advice,
+        "detail": instance.detail,
+        "since": iso(instance.state_since),
+        "jid": instance.jid,
+        "phone": instance.phone,
+        "lid": instance.lid,
+        "banned_until": iso(instance.banned_until),
+        "connected_at": iso(instance.connected_at),
+        "created_at": iso(instance.created_at),
+    }
+
+
+def check_workers() -> dict[str, Any]:
+    """For /health: is there a session worker for each network that has numbers to hold?"""
+    alive = set(Worker.objects.live().values_list("network", flat=True))
+    needed = set(Instance.objects.filter(wanted=Wanted.CONNECTED).values_list("network", flat=True).distinct())
+    if settings.SANDBOX_ENABLED:
+        needed |= {Network.SANDBOX, Network.WHATSAPP}
+    missing = sorted(needed - alive)
+    return part(not missing, f"No session worker for: {', '.join(missing)}." if missing else "")

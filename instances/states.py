@@ -1,0 +1,73 @@
+"""The states of an instance and the reasons for them, as data. docs/instances.md is drawn from this file."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from django.db import models
+
+
+class State(models.TextChoices):
+    CREATED = "created"
+    LINKING = "linking"
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    RECONNECTING = "reconnecting"
+    STOPPED = "stopped"
+    LOGGED_OUT = "logged_out"
+    REPLACED = "replaced"
+    BANNED = "banned"
+    OUTDATED = "outdated"
+    FAILED = "failed"
+
+
+class Wanted(models.TextChoices):
+    """What the user asked for; session workers make it so."""
+
+    CONNECTED = "connected"
+    STOPPED = "stopped"
+
+
+# A worker that meets one of these leaves the number alone until somebody calls connect.
+ENDED = frozenset({State.LOGGED_OUT, State.REPLACED, State.BANNED, State.OUTDATED, State.FAILED})
+
+_ANY_END = {State.STOPPED, *ENDED}
+TRANSITIONS: dict[str, frozenset[str]] = {
+    State.CREATED: frozenset({State.LINKING, State.RECONNECTING, State.STOPPED}),
+    State.LINKING: frozenset({State.CONNECTING, State.RECONNECTING, *_ANY_END}),
+    State.CONNECTING: frozenset({State.CONNECTED, State.RECONNECTING, *_ANY_END}),
+    State.CONNECTED: frozenset({State.RECONNECTING, State.CONNECTING, *_ANY_END}),
+    State.RECONNECTING: frozenset({State.CONNECTED, State.CONNECTING, State.LINKING, *_ANY_END}),
+    **{
+        end: frozenset({State.LINKING, State.CONNECTING, State.RECONNECTING, State.STOPPED} - {end}) for end in _ANY_END
+    },
+}
+
+
+class Reason(NamedTuple):
+    """A sentence for humans and what they can do about it."""
+
+    sentence: str
+    advice: str
+
+
+REASONS: dict[str, Reason] = {
+    "new": Reason("The instance was created.", "Call connect to link a number."),
+    "waiting_for_worker": Reason("A session worker will take the instance up.", "Wait a few seconds."),
+    "waiting_for_scan": Reason("A QR code waits to be scanned.", "Scan it in WhatsApp under Linked devices."),
+    "link_timeout": Reason("Nobody scanned the QR code in time.", "Call connect for a new one."),
+    "link_failed": Reason("WhatsApp did not complete the link.", "Call connect to try again."),
+    "linked": Reason("The number was linked.", "Wait a few seconds."),
+    "online": Reason("The number is online.", ""),
+    "network_unreachable": Reason("WhatsApp cannot be reached from here.", "Check the network; it is tried again."),
+    "connection_lost": Reason("The connection was lost.", "Nothing: it is tried again."),
+    "worker_lost": Reason("The session worker went away.", "Nothing: another one takes over."),
+    "stopped_by_user": Reason("The instance was stopped.", "Call connect to start it."),
+    "unlinked": Reason("The link was removed on the phone.", "Call connect and scan again."),
+    "store_lost": Reason("The session's keys are not in the store any more.", "Call connect and scan again."),
+    "used_elsewhere": Reason("Another client took over this link.", "Stop that client, then call connect."),
+    "temporary_ban": Reason("WhatsApp has banned the number for some time.", "Wait for the end, then call connect."),
+    "client_outdated": Reason("WhatsApp refuses this version of the client.", "Upgrade the server."),
+    "refused": Reason("WhatsApp refused the login.", "See the detail, then call connect."),
+    "engine_error": Reason("The WhatsApp engine failed.", "Nothing: it is tried again."),
+}

@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+from celery import shared_task
+from django.db.models.functions import Now
+
+from instances import services
+from instances.holding import current
+from instances.models import Instance
+from instances.states import Wanted
+
+
+@shared_task
+def wake(instance_ids: list[str]) -> None:
+    """Have this session worker look at these instances, and for numbers to claim."""
+    if current.holder is not None:
+        current.holder.wake(instance_ids)
+
+
+@shared_task
+def sweep() -> None:
+    """Say of numbers whose worker went away that they are not connected."""
+    orphans = Instance.objects.filter(wanted=Wanted.CONNECTED, lease_until__lt=Now())
+    for instance_id in orphans.values_list("pk", flat=True)[:500]:
+        services.mark_orphaned(instance_id=instance_id)

@@ -1,0 +1,145 @@
+"""One attempt to be connected: the client library's blocking call on the caller's thread.
+
+Every attempt has a unique name in the library, and every object stays referenced for the life of the
+process: the library stops whatever client bears the name of a collected object.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import logging
+import os
+from collections.abc import Callable
+from typing import Any
+
+from instances.whatsapp import library
+from instances.whatsapp.failures import SendFailed
+from instances.whatsapp.gate import GATE
+from instances.whatsapp.jids import Jid
+from instances.whatsapp.library import gocode, proto
+from instances.whatsapp.news import Sent
+
+log = logging.getLogger("whatsapp")
+DEVICE = 0  # the library's own first event: the client is in its maps
+QR_SECONDS = (60, 20)  # how long the first code of a link is shown, and each further one
+
+_attempts = itertools.count(1)
+_keep: list[Client] = []
+
+
+def jid_message(jid: Jid) -> Any:
+    return proto.JID(User=jid.user, Server=jid.server, Device=jid.device, RawAgent=0, Integrator=0, IsEmpty=False)
+
+
+def jid_of(message: Any) -> Jid:
+    return Jid(message.User, message.Server, message.Device)
+
+
+def _log_line(pointer: int, size: int) -> None:
+    entry = proto.LogEntry.FromString(ctypes.string_at(pointer, size))
+    level = {"ERROR": logging.WARNING, "WARN": logging.INFO}.get(entry.Level, logging.DEBUG)
+    log.log(level, "%s: %s", entry.Name, entry.Message)
+
+
+class Client:
+    """Connects a linked device, or with ``device`` None offers a new link.
+
+    ``on_event(code, raw)`` runs on the thread of `run`, one event at a time and in order; the library
+    hands over the next one when it has returned. ``on_qr(text, seconds)`` and ``on_status(text)`` are for links.
+    """
+
+    def __init__(
+        self,
+        store_name: str,
+        device: Jid | None,
+        codes: frozenset[int],
+        on_event: Callable[[int, bytes], None],
+        on_qr: Callable[[str, int], None] = lambda text, seconds: None,
+        on_status: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self._store_name, self._device = store_name.encode(), device
+        self._uuid = f"{os.getpid()}-{next(_attempts)}".encode()
+        self._on_event, self._on_qr, self._on_status = on_event, on_qr, on_status
+        self._codes = bytearray(sorted(codes))
+        self._qr_count = 0
+        self._keep_alive: tuple[Any, ...] = ()
+        _keep.append(self)
+
+    def _event(self, _: Any, pointer: int, size: int, code: int) -> None:
+        try:
+            if code == DEVICE:
+                GATE.open(self)
+            else:
+                self._on_event(code, ctypes.string_at(pointer, size) if size else b"")
+        except BaseException:
+            # ctypes would print it and forget it; the session itself must go on.
+            log.exception("event %d was lost", code)
+
+    def _qr(self, _: Any, pointer: int) -> None:
+        seconds = QR_SECONDS[min(self._qr_count, 1)]
+        self._qr_count += 1
+        self._on_qr(ctypes.string_at(pointer).decode(), seconds)
+
+    def _status(self, _: Any, pointer: int) -> None:
+        self._on_status(ctypes.string_at(pointer).decode(errors="replace"))
+
+    def run(self) -> str:
+        """Connect and stay until the library gives up or `stop`; returns its error text, or an empty one.
+
+        A failed link never returns, whatever one does: run links in a process of their own.
+        """
+        device = jid_message(self._device).SerializeToString() if self._device else b""
+        props = library.DeviceProps(os="WhatsApp API", platformType=library.DeviceProps.CHROME)
+        properties = props.SerializeToString()
+        codes = (ctypes.c_char * len(self._codes)).from_buffer(self._codes)
+        self._keep_alive = (
+            library.func_string(self._qr),
+            library.func_string(self._status),
+            library.func_callback_bytes(self._event),
+            library.func_callback_bytes2(_log_line),
+            codes,
+        )
+        GATE.close(self)
+        try:
+            error = gocode.Neonize(
+                self._store_name, self._uuid, device, len(device), int(self._device is None), b"WARN",
+                *self._keep_alive, len(self._codes), properties, len(properties), b"", 0, None,
+            )  # fmt: skip
+        finally:
+            GATE.open(self)
+        return error.decode(errors="replace")
+
+    def send(self, to: Jid, message: Any) -> Sent:
+        """Send a message and wait for the server's acknowledgement, at most 75 s. Raises SendFailed."""
+        recipient, payload = jid_message(to).SerializeToString(), message.SerializeToString()
+        GATE.enter()
+        raw = gocode.SendMessage(self._uuid, recipient, len(recipient), payload, len(payload))
+        answer = proto.SendMessageReturnFunction.FromString(raw)
+        if answer.Error:
+            raise SendFailed(answer.Error)
+        return Sent(answer.SendResponse.ID, answer.SendResponse.Timestamp)
+
+    def pairing_code(self, phone: str) -> str:
+        """Ask for a code to type on the phone; only after the first QR code. Raises SendFailed."""
+        params = proto.PairPhoneParams(
+            phone=phone, showPushNotification=True, clientType=1, clientDisplayName="Chrome (Linux)"
+        ).SerializeToString()
+        GATE.enter()
+        answer = proto.PairPhoneReturnFunction.FromString(gocode.PairPhone(self._uuid, params, len(params)))
+        if answer.Error:
+            raise SendFailed(answer.Error)
+        return str(answer.Code)
+
+    def disconnect(self) -> None:
+        """Close the socket: no new events and no new acknowledgements; `run` goes on with what is queued.
+
+        Only for a client whose `run` has not returned.
+        """
+        GATE.enter()
+        gocode.Disconnect(self._uuid)
+
+    def stop(self) -> None:
+        """Remove the client from the library; `run` returns. Safe at any time, needed after every `run`."""
+        with GATE.closed():
+            gocode.Stop(self._uuid)

@@ -1,0 +1,127 @@
+"""The client library's own database of one instance: a WAL SQLite file under SESSION_STORE_DIR.
+
+Beside the library's tables it has one of ours, written by triggers in the library's own transactions:
+``gateway_order`` notes when the last message secret was stored and when Signal state last changed.
+Both happen in that order before a message leaves, so after a crash the pair tells whether the last
+message can have left (docs/decisions/0003-settling-doubt.md).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from enum import Enum
+from pathlib import Path
+
+from django.conf import settings
+
+# The library appends "?_foreign_keys=on" to the name; the last parameter swallows it.
+_PARAMETERS = "?_journal_mode=WAL&_synchronous=NORMAL&_foreign_keys=on&_busy_timeout=15000&_x="
+_ORDER_TABLE = "CREATE TABLE IF NOT EXISTS gateway_order (what TEXT PRIMARY KEY, place INTEGER NOT NULL)"
+_ORDER_ROWS = "INSERT OR IGNORE INTO gateway_order VALUES ('secret', 0), ('signal', 0)"
+_NOTE = "UPDATE gateway_order SET place = (SELECT max(place) + 1 FROM gateway_order) WHERE what = '{what}'"
+_TRIGGERS = {
+    "gateway_secret": ("INSERT", "whatsmeow_message_secrets", "secret"),
+    "gateway_session_new": ("INSERT", "whatsmeow_sessions", "signal"),
+    "gateway_session": ("UPDATE", "whatsmeow_sessions", "signal"),
+    "gateway_sender_key_new": ("INSERT", "whatsmeow_sender_keys", "signal"),
+    "gateway_sender_key": ("UPDATE", "whatsmeow_sender_keys", "signal"),
+}
+
+
+class Trace(Enum):
+    """What the store knows of a message whose sending was cut short."""
+
+    ABSENT = "the library never began: it did not leave"
+    NOT_ENCRYPTED = "it was begun, but not encrypted: it did not leave"
+    POSSIBLE = "it may have left"
+
+
+class Store:
+    """The file of one instance. Every method opens and closes it, so that no handle outlives a link."""
+
+    def __init__(self, instance_id: str) -> None:
+        self.path = Path(settings.SESSION_STORE_DIR) / f"{instance_id}.db"
+
+    @property
+    def name(self) -> str:
+        """What the library takes as the name of its database."""
+        return f"{self.path}{_PARAMETERS}"
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        with closing(sqlite3.connect(self.path, timeout=15, isolation_level=None)) as connection:
+            yield connection
+
+    def prepare(self) -> None:
+        """Make the folder, readable by this user alone: the keys in it are in clear."""
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def erase(self) -> None:
+        """Delete the file; the keys of a removed link are of no use."""
+        for suffix in ("", "-wal", "-shm"):
+            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+
+    def has_device(self, device_jid: str) -> bool:
+        """False also for a missing file. To connect without the row would end the process."""
+        if not self.path.exists():
+            return False
+        with self._open() as connection:
+            try:
+                row = connection.execute("SELECT 1 FROM whatsmeow_device WHERE jid = ?", [device_jid])
+            except sqlite3.OperationalError:
+                return False
+            return row.fetchone() is not None
+
+    def device(self) -> tuple[str, str | None] | None:
+        """The linked device's JID and LID, or None when the store holds no link."""
+        if not self.path.exists():
+            return None
+        with self._open() as connection:
+            row = connection.execute("SELECT jid, lid FROM whatsmeow_device").fetchone()
+        return (row[0], row[1] or None) if row else None
+
+    def watch_order(self) -> None:
+        """Install the table and triggers; idempotent. The library must have made its tables."""
+        with self._open() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(_ORDER_TABLE)
+            connection.execute(_ORDER_ROWS)
+            for name, (act, table, what) in _TRIGGERS.items():
+                note = _NOTE.format(what=what)
+                connection.execute(f"CREATE TRIGGER IF NOT EXISTS {name} AFTER {act} ON {table} BEGIN {note}; END")
+            connection.execute("COMMIT")
+
+    def trace(self, secret: bytes) -> tuple[Trace, str | None]:
+        """What became of the message with this secret, and the id WhatsApp knows it by.
+
+        Call it while the number is offline: an inbound message changes Signal state too, which makes a
+        POSSIBLE out of a NOT_ENCRYPTED (never the other way round).
+        """
+        if not self.path.exists():
+            return Trace.ABSENT, None
+        with self._open() as connection:
+            row = connection.execute(
+                "SELECT message_id, rowid = (SELECT max(rowid) FROM whatsmeow_message_secrets)"
+                " FROM whatsmeow_message_secrets WHERE key = ?",
+                [secret],
+            ).fetchone()
+            if row is None:
+                return Trace.ABSENT, None
+            message_id, is_last = row
+            places = dict(connection.execute("SELECT what, place FROM gateway_order").fetchall())
+        if is_last and places.get("secret", 0) > places.get("signal", 0):
+            return Trace.NOT_ENCRYPTED, message_id
+        return Trace.POSSIBLE, message_id
+
+    def forget_secret(self, secret: bytes) -> None:
+        """Drop a settled message's secret, so that a second attempt is told apart from the first."""
+        with self._open() as connection:
+            connection.execute("DELETE FROM whatsmeow_message_secrets WHERE key = ?", [secret])
+
+    def phone_of_lid(self, lid_user: str) -> str | None:
+        """The phone number behind a LID, if the library has learned it."""
+        with self._open() as connection:
+            row = connection.execute("SELECT pn FROM whatsmeow_lid_map WHERE lid = ?", [lid_user]).fetchone()
+        return row[0] if row else None
