@@ -1,0 +1,24 @@
+"""The only way to a tenant's messages. A foreign or broken id is the same 404 as a missing one."""
+
+from __future__ import annotations
+
+from django.db.models import QuerySet
+
+from accounts.actor import Actor
+from config.api.problems import Problem
+from instances.access import check_id
+from messaging.models import Message
+
+
+def messages(actor: Actor) -> QuerySet[Message]:
+    """The messages the caller sees: of its organization, and for a key of its mode."""
+    query = Message.objects.filter(organization_id=actor.organization_id).select_related("instance")
+    return query if actor.mode is None else query.filter(instance__network__in=actor.networks)
+
+
+def message(actor: Actor, message_id: str) -> Message:
+    """Raises Problem ``not_found``."""
+    found = messages(actor).filter(pk=check_id(message_id, "msg")).first()
+    if found is None:
+        raise Problem("not_found", "There is no such message.")
+    return found

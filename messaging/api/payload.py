@@ -1,0 +1,64 @@
+"""The body of a send: parsed with msgspec, which costs a fraction of a serializer on the hot path."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from config.api.problems import FieldError, Problem, invalid
+from instances.whatsapp.jids import InvalidJid, Jid, recipient
+
+_AT = re.compile(r"(?P<words>.*?)(?: - at `\$(?P<path>[^`]*)`)?")
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>.*)`")
+_MISSING = re.compile(r"Object missing required field `(?P<name>.*)`")
+
+
+class Text(msgspec.Struct, forbid_unknown_fields=True):
+    body: Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
+
+
+class Send(msgspec.Struct, forbid_unknown_fields=True):
+    instance: str
+    to: Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
+    text: Text
+    type: Literal["text"] = "text"
+    client_ref: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
+
+    def content(self) -> dict[str, Any]:
+        return {"body": self.text.body}
+
+    def recipient(self) -> Jid:
+        """Raises Problem ``invalid_request``."""
+        try:
+            return recipient(self.to)
+        except InvalidJid as error:
+            raise invalid("/to", "invalid_recipient", "This is neither a phone number nor a JID.") from error
+
+
+_decoder = msgspec.json.Decoder(Send)
+
+
+def _field_error(text: str) -> FieldError:
+    match = _AT.fullmatch(text)
+    words, path = (match["words"], match["path"] or "") if match else (text, "")
+    pointer = path.replace(".", "/").replace("[", "/").replace("]", "")
+    if unknown := _UNKNOWN.fullmatch(words):
+        return FieldError(f"{pointer}/{unknown['name']}", "unknown_field", "This field is not known here.")
+    if missing := _MISSING.fullmatch(words):
+        return FieldError(f"{pointer}/{missing['name']}", "required", "This field is required.")
+    return FieldError(pointer, "invalid", f"{words}.")
+
+
+def parse(body: bytes) -> Send:
+    """Raises Problem ``malformed_json`` or ``invalid_request``."""
+    try:
+        send = _decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise Problem("invalid_request", "Some fields are not valid.", errors=[_field_error(str(error))]) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Problem("malformed_json", str(error)) from error
+    if "\x00" in send.text.body or "\x00" in (send.client_ref or ""):
+        raise invalid("", "null_characters", "Null characters are not allowed.")
+    return send

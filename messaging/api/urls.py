@@ -1,0 +1,8 @@
+from django.urls import path
+
+from messaging.api import views
+
+urlpatterns = [
+    path("messages", views.MessagesView.as_view()),
+    path("messages/<str:message_id>", views.MessageView.as_view()),
+]

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from django.db.models import QuerySet
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.actor import Actor
+from accounts.permissions import actor_of
+from config.api.pagination import Pages
+from config.api.problems import Problem, invalid
+from instances import access as instance_access
+from instances.whatsapp.jids import InvalidJid, recipient
+from messaging import access, services
+from messaging.api import payload
+from messaging.models import Message
+from messaging.selectors import in_chat, message_data
+
+
+def _filtered(actor: Actor, query: dict[str, str]) -> QuerySet[Message]:
+    rows = access.messages(actor)
+    if instance_id := query.get("instance"):
+        rows = rows.filter(instance=instance_access.instance(actor, instance_id))
+    if chat := query.get("chat"):
+        try:
+            rows = in_chat(rows, recipient(chat.replace(" ", "+", 1) if chat.startswith(" ") else chat))
+        except InvalidJid as error:
+            raise invalid("/chat", "invalid_recipient", "This is neither a phone number nor a JID.") from error
+    return rows
+
+
+class MessagesView(APIView):
+    scopes = {"GET": "read", "POST": "send"}
+
+    def get(self, request: Request) -> Response:
+        pages = Pages()
+        rows = pages.paginate_queryset(_filtered(actor_of(request), request.query_params.dict()), request, self) or []
+        return pages.get_paginated_response([message_data(row, row.instance) for row in rows])
+
+    def post(self, request: Request) -> Response:
+        if (request.content_type or "").split(";")[0].strip() != "application/json":
+            raise Problem("unsupported_media_type", "Send application/json.")
+        send = payload.parse(request._request.body)
+        message = services.accept(
+            actor=actor_of(request),
+            instance_id=send.instance,
+            to=send.recipient(),
+            type_=send.type,
+            content=send.content(),
+            client_ref=send.client_ref,
+        )
+        return Response(message_data(message, message.instance), status=202)
+
+
+class MessageView(APIView):
+    scopes = {"GET": "read"}
+
+    def get(self, request: Request, message_id: str) -> Response:
+        message = access.message(actor_of(request), message_id)
+        return Response(message_data(message, message.instance))

@@ -1,0 +1,189 @@
+"""The lane of a number: sends its queued messages in order, one at a time, for as long as it is online.
+
+Loaded in session workers only. What may have left when a process died is settled before the number
+connects again (docs/decisions/0003-settling-doubt.md).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.db import connection
+
+from instances import wakeup
+from instances.holding import attachments, writer
+from instances.holding.attachments import Held
+from instances.holding.writer import LeaseLost
+from instances.whatsapp.content import build
+from instances.whatsapp.failures import Failure, SendFailed, failure_of
+from instances.whatsapp.jids import parse
+from instances.whatsapp.news import Inbound, News
+from instances.whatsapp.store import Store, Trace
+from messaging.ledger import HANDLERS, Claim, Outcome, PutBack
+from messaging.models import Message
+from messaging.states import Status
+
+log = structlog.get_logger(__name__)
+BATCH = 20
+_IDLE_SECONDS = 5.0
+_LONGEST_SETTLE_SECONDS = 0.5  # so that a chat that never pauses cannot starve the lane
+_REMEMBERED_CHATS = 1_000
+
+
+class Lane:
+    def __init__(self, held: Held) -> None:
+        self._held = held
+        self._awake = threading.Event()
+        self._stopping = threading.Event()
+        self._busy = threading.Lock()  # held from a claim to the end of its sends
+        self._heard: dict[str, float] = {}  # chat -> when its last inbound message came (monotonic)
+        self._thread: threading.Thread | None = None
+
+    # --- for the connection -----------------------------------------------------------------
+
+    def online(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name=f"lane-{self._held.instance_id}", daemon=True)
+            self._thread.start()
+        self._awake.set()
+
+    def offline(self) -> None:
+        with self._busy:
+            try:
+                begun = Message.objects.filter(instance_id=self._held.instance_id, status=Status.SENDING)
+                rows = list(begun.order_by("id"))
+            finally:
+                connection.close()
+            for outcome in settle(self._held.store, rows):
+                self._held.write(outcome).result()
+
+    def seen(self, news: News) -> None:
+        if isinstance(news, Inbound):
+            if len(self._heard) > _REMEMBERED_CHATS:
+                self._heard.clear()
+            now = time.monotonic()
+            self._heard[news.chat] = now
+            if news.chat_lid:
+                self._heard[news.chat_lid] = now
+
+    def wake(self) -> None:
+        self._awake.set()
+
+    def close(self, deadline: float) -> None:
+        self._stopping.set()
+        self._awake.set()
+        if self._thread:
+            self._thread.join(max(0.0, deadline - time.monotonic()))
+
+    # --- the lane's own thread --------------------------------------------------------------
+
+    def _run(self) -> None:
+        structlog.contextvars.bind_contextvars(instance=self._held.instance_id)
+        while not self._stopping.is_set():
+            self._awake.wait(_IDLE_SECONDS)
+            self._awake.clear()
+            try:
+                wakeup.answered(self._held.instance_id)
+                while self._send_batch():
+                    pass
+            except LeaseLost:
+                return
+            except Exception:
+                log.exception("lane_failed")
+                self._stopping.wait(1.0)
+
+    @property
+    def _may_send(self) -> bool:
+        return self._held.online and not self._stopping.is_set()
+
+    def _send_batch(self) -> bool:
+        """Claim and send the next messages; False when there is nothing left that may be sent now."""
+        with self._busy:
+            if not self._may_send:
+                return False
+            rows: list[Message] = self._held.write(Claim(BATCH)).result()
+            written: list[Future[Any]] = []
+            for place, row in enumerate(rows):
+                if not self._may_send:
+                    written.append(self._held.write(PutBack(tuple(row.pk for row in rows[place:]))))
+                    break
+                outcome = self._send(row)
+                written.append(self._held.write(outcome))
+                if outcome.status != Status.SENT:
+                    written[-1].result()  # `settle` relies on it
+            for future in written:
+                future.result()
+            return bool(rows)
+
+    def _send(self, row: Message) -> Outcome:
+        self._let_settle(row)
+        try:
+            sent = self._held.send(parse(row.chat), build(row.type, row.content, bytes(row.secret)))
+        except SendFailed as error:
+            failure = failure_of(str(error))
+            log.info("send_failed", message=row.pk, code=failure.code)
+            return self._failed(row, failure)
+        return Outcome(row.pk, Status.SENT, sent.id, datetime.fromtimestamp(sent.timestamp, UTC))
+
+    def _failed(self, row: Message, failure: Failure) -> Outcome:
+        words = {"error_code": failure.code, "error_detail": failure.detail}
+        if failure.outcome == "failed":
+            self._held.store.forget_secret(bytes(row.secret))
+            return Outcome(row.pk, Status.FAILED, **words)
+        if failure.outcome == "retry":
+            self._held.store.forget_secret(bytes(row.secret))
+            self._stopping.wait(0.2)
+            return Outcome(row.pk, Status.QUEUED, **words)
+        trace, wa_id = self._held.store.trace(bytes(row.secret))
+        if trace is Trace.POSSIBLE:
+            return Outcome(row.pk, Status.UNCONFIRMED, wa_id, **words)
+        self._held.store.forget_secret(bytes(row.secret))
+        return Outcome(row.pk, Status.QUEUED, **words)
+
+    def _let_settle(self, row: Message) -> None:
+        """Keep a distance to the chat's last inbound message: the client library loses one of two that meet."""
+        until = time.monotonic() + _LONGEST_SETTLE_SECONDS
+        while (now := time.monotonic()) < until:
+            heard = max(self._heard.get(row.chat, 0.0), self._heard.get(row.chat_lid or "", 0.0))
+            left = heard + settings.CHAT_SETTLE_SECONDS - now
+            if left <= 0:
+                return
+            self._stopping.wait(min(left, until - now))
+
+
+def settle(store: Store, rows: Sequence[Message]) -> Iterator[Outcome]:
+    """What became of messages whose sending a dead process had begun: all of one batch, in the order of the lane.
+
+    The number must be offline. The lane begins a message only when the one before has its
+    acknowledgement or its failure is written, so only the last one begun can be in doubt.
+    """
+    traces = [store.trace(bytes(row.secret)) for row in rows]
+    begun = [place for place, (_, wa_id) in enumerate(traces) if wa_id is not None]
+    for place, (row, (trace, wa_id)) in enumerate(zip(rows, traces, strict=True)):
+        log.info("doubt_settled", message=row.pk, trace=trace.name, last=place in begun[-1:])
+        if trace is not Trace.POSSIBLE:
+            store.forget_secret(bytes(row.secret))
+            yield Outcome(row.pk, Status.QUEUED)
+        elif place < begun[-1]:
+            yield Outcome(row.pk, Status.SENT, wa_id, datetime.now(UTC))
+        else:
+            detail = "The worker ended while the message was being sent; a receipt will tell."
+            yield Outcome(row.pk, Status.UNCONFIRMED, wa_id, error_code="worker_lost", error_detail=detail)
+
+
+def find_work(instance_ids: list[str]) -> Iterable[str]:
+    """The instances with queued messages, for wake-ups that got lost."""
+    queued = Message.objects.filter(instance_id__in=instance_ids, status=Status.QUEUED)
+    return queued.order_by().values_list("instance_id", flat=True).distinct()
+
+
+attachments.attach.append(Lane)
+attachments.find_work.append(find_work)
+writer.handlers.update(HANDLERS)

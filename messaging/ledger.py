@@ -1,0 +1,203 @@
+"""Writes what the lanes and the numbers report. Each function is a handler of the session worker's writer:
+it runs inside the writer's transaction, with the instances locked and the lease checked.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import F
+
+from instances.holding.writer import Handler, Item, Written
+from instances.models import Instance
+from instances.services import draft
+from instances.whatsapp.news import Inbound, Receipt
+from messaging.models import EarlyReceipt, Message
+from messaging.selectors import message_data
+from messaging.states import Direction, Status, below
+from webhooks.events import Draft
+
+MAX_ATTEMPTS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Take up to ``limit`` queued messages for sending; the result is the list of them, oldest first."""
+
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class PutBack:
+    """Claimed messages whose sending was not begun."""
+
+    message_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How the sending of a message ended.
+
+    ``status`` is ``sent``, ``failed``, ``unconfirmed``, or ``queued`` for another attempt.
+    """
+
+    message_id: str
+    status: str
+    wa_id: str | None = None
+    at: datetime | None = None
+    error_code: str | None = None
+    error_detail: str | None = None
+
+
+def claim(items: list[Item], held: dict[str, Instance]) -> Written:
+    results: list[Any] = []
+    for item in items:
+        queued = Message.objects.filter(instance_id=item.instance_id, status=Status.QUEUED).order_by("id")
+        rows = list(queued[: item.value.limit])
+        ids = [row.pk for row in rows]
+        claimed = Message.objects.filter(pk__in=ids, status=Status.QUEUED)
+        claimed.update(status=Status.SENDING, attempts=F("attempts") + 1)
+        results.append(rows)
+    return Written(results, [])
+
+
+def put_back(items: list[Item], held: dict[str, Instance]) -> Written:
+    for item in items:
+        mine = Message.objects.filter(pk__in=item.value.message_ids, status=Status.SENDING)
+        mine.update(status=Status.QUEUED, attempts=F("attempts") - 1)
+    return Written([None] * len(items), [])
+
+
+def _report(message: Message, instance: Instance) -> Draft:
+    return draft(instance, f"message.{message.status}", message_data(message, instance))
+
+
+def _move(message: Message, status: str, **columns: Any) -> bool:
+    """Compare-and-swap; False when the message is further already."""
+    moved = Message.objects.filter(pk=message.pk, status__in=below(status)).update(status=status, **columns)
+    if moved:
+        for name, value in {"status": status, **columns}.items():
+            setattr(message, name, value)
+    return bool(moved)
+
+
+def _end(message: Message, outcome: Outcome, instance: Instance) -> list[Draft]:
+    columns: dict[str, Any] = {"error_code": outcome.error_code, "error_detail": outcome.error_detail}
+    status = outcome.status
+    if status == Status.QUEUED:
+        if message.attempts < MAX_ATTEMPTS:
+            _move(message, status)
+            return []
+        status = Status.FAILED
+    if outcome.wa_id:
+        columns["wa_id"] = outcome.wa_id
+    if status == Status.SENT:
+        columns["sent_at"] = outcome.at
+    if not _move(message, status, **columns):
+        return []
+    drafts = [_report(message, instance)]
+    if outcome.wa_id:
+        drafts += _apply_early(message, instance)
+    return drafts
+
+
+def outcomes(items: list[Item], held: dict[str, Instance]) -> Written:
+    rows = Message.objects.in_bulk([item.value.message_id for item in items])
+    drafts: list[Draft] = []
+    for item in items:
+        if message := rows.get(item.value.message_id):
+            drafts += _end(message, item.value, held[item.instance_id])
+    return Written([None] * len(items), drafts)
+
+
+def _progress(message: Message, kind: str, at: datetime, instance: Instance) -> list[Draft]:
+    columns: dict[str, Any] = {}
+    if message.delivered_at is None:
+        columns["delivered_at"] = at
+    if kind in (Status.READ, Status.PLAYED) and message.read_at is None:
+        columns["read_at"] = at
+    if message.sent_at is None:
+        columns["sent_at"] = at  # it was unconfirmed; the receipt proves that it arrived
+    return [_report(message, instance)] if _move(message, kind, **columns) else []
+
+
+def _apply_early(message: Message, instance: Instance) -> list[Draft]:
+    early = EarlyReceipt.objects.filter(instance=instance, wa_id=message.wa_id)
+    drafts = [entry for one in early.order_by("pk") for entry in _progress(message, one.kind, one.at, instance)]
+    early.delete()
+    return drafts
+
+
+def _known(items: Iterable[Item]) -> dict[tuple[str, str], Message]:
+    wanted: dict[str, set[str]] = defaultdict(set)
+    for item in items:
+        wanted[item.instance_id].update(item.value.wa_ids)
+    found = {}
+    for instance_id, wa_ids in wanted.items():
+        rows = Message.objects.filter(instance_id=instance_id, wa_id__in=wa_ids, direction=Direction.OUTBOUND)
+        found |= {(instance_id, row.wa_id or ""): row for row in rows}
+    return found
+
+
+def receipts(items: list[Item], held: dict[str, Instance]) -> Written:
+    known, drafts, early = _known(items), [], []
+    for item in items:
+        receipt: Receipt = item.value
+        for wa_id in receipt.wa_ids:
+            if message := known.get((item.instance_id, wa_id)):
+                drafts += _progress(message, receipt.kind, receipt.at, held[item.instance_id])
+            else:
+                early.append(EarlyReceipt(instance_id=item.instance_id, wa_id=wa_id, kind=receipt.kind, at=receipt.at))
+    EarlyReceipt.objects.bulk_create(early)
+    return Written([None] * len(items), drafts)
+
+
+def _row(instance: Instance, news: Inbound) -> Message:
+    return Message(
+        organization_id=instance.organization_id,
+        instance=instance,
+        direction=Direction.OUTBOUND if news.from_me else Direction.INBOUND,
+        status=Status.SENT if news.from_me else Status.RECEIVED,
+        type=news.type,
+        content=news.content,
+        chat=news.chat,
+        chat_lid=news.chat_lid,
+        sender_phone=news.sender.phone,
+        sender_lid=news.sender.lid,
+        sender_name=news.sender.name[:200],
+        from_phone=news.from_me,
+        wa_id=news.wa_id,
+        sent_at=news.sent_at,
+    )
+
+
+def inbound(items: list[Item], held: dict[str, Instance]) -> Written:
+    """Each message once: what the ledger has already, by its WhatsApp id, is passed over."""
+    seen: set[tuple[str, str | None]] = set()
+    for instance_id in {item.instance_id for item in items}:
+        wa_ids = [item.value.wa_id for item in items if item.instance_id == instance_id]
+        rows = Message.objects.filter(instance_id=instance_id, wa_id__in=wa_ids)
+        seen |= {(instance_id, wa_id) for wa_id in rows.values_list("wa_id", flat=True)}
+    fresh: list[Message] = []
+    for item in items:
+        key = item.instance_id, item.value.wa_id
+        if key not in seen:
+            seen.add(key)
+            fresh.append(_row(held[item.instance_id], item.value))
+    Message.objects.bulk_create(fresh)
+    types = {Status.RECEIVED: "message.received", Status.SENT: "message.sent"}
+    drafts = [draft(row.instance, types[Status(row.status)], message_data(row, row.instance)) for row in fresh]
+    return Written([None] * len(items), drafts)
+
+
+HANDLERS: dict[type, Handler] = {
+    Claim: claim,
+    PutBack: put_back,
+    Outcome: outcomes,
+    Receipt: receipts,
+    Inbound: inbound,
+}

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Q, QuerySet
+
+from config.timestamps import iso
+from instances.models import Instance
+from instances.whatsapp.jids import LID, PHONE, Jid
+from messaging.models import Message
+from messaging.states import Direction
+
+
+def person(phone: str | None, lid: str | None, name: str | None = None) -> dict[str, Any]:
+    """Somebody, as every payload names them; the id is the phone's JID if it is known."""
+    return {"id": f"{phone}@{PHONE}" if phone else lid, "phone": phone, "lid": lid, "name": name or None}
+
+
+def _chat(message: Message) -> dict[str, Any]:
+    user, _, server = message.chat.partition("@")
+    if server in (PHONE, LID):
+        return person(user if server == PHONE else None, message.chat_lid)
+    return {"id": message.chat, "phone": None, "lid": None, "name": None}
+
+
+def message_data(message: Message, instance: Instance) -> dict[str, Any]:
+    """The message as clients see it, in answers and in events."""
+    me = person(instance.phone, instance.lid, instance.name)
+    inbound = message.direction == Direction.INBOUND
+    other = person(message.sender_phone, message.sender_lid, message.sender_name) if inbound else me
+    return {
+        "id": message.id,
+        "instance": instance.id,
+        "direction": message.direction,
+        "status": message.status,
+        "chat": _chat(message),
+        "from": other,
+        "to": me if inbound else _chat(message),
+        "type": message.type,
+        message.type: message.content,
+        "client_ref": message.client_ref,
+        "wa_id": message.wa_id,
+        "from_phone": message.from_phone,
+        "error": {"code": message.error_code, "detail": message.error_detail} if message.error_code else None,
+        "created_at": iso(message.created_at),
+        "sent_at": iso(message.sent_at),
+        "delivered_at": iso(message.delivered_at),
+        "read_at": iso(message.read_at),
+    }
+
+
+def in_chat(messages: QuerySet[Message], jid: Jid) -> QuerySet[Message]:
+    """Those of one chat, by whichever of its JIDs."""
+    return (
+        messages.filter(Q(chat=str(jid)) | Q(chat_lid=str(jid)))
+        if jid.server == LID
+        else messages.filter(chat=str(jid))
+    )

@@ -1,0 +1,39 @@
+"""The states of a message and the ways between them, as data. docs/messages.md is drawn from this file."""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class Status(models.TextChoices):
+    QUEUED = "queued"
+    SENDING = "sending"
+    SENT = "sent"
+    DELIVERED = "delivered"
+    READ = "read"
+    PLAYED = "played"
+    FAILED = "failed"
+    UNCONFIRMED = "unconfirmed"
+    RECEIVED = "received"
+
+
+class Direction(models.TextChoices):
+    OUTBOUND = "outbound"
+    INBOUND = "inbound"
+
+
+# Receipts come in any order; a status only moves along this line.
+PROGRESS = (Status.SENDING, Status.UNCONFIRMED, Status.SENT, Status.DELIVERED, Status.READ, Status.PLAYED)
+
+TRANSITIONS: dict[str, frozenset[str]] = {
+    Status.QUEUED: frozenset({Status.SENDING, Status.FAILED}),
+    Status.SENDING: frozenset({Status.QUEUED, Status.FAILED, *PROGRESS[1:]}),
+    **{status: frozenset(PROGRESS[place + 1 :]) for place, status in enumerate(PROGRESS) if place > 0},
+    Status.FAILED: frozenset(),
+    Status.RECEIVED: frozenset(),
+}
+
+
+def below(status: str) -> list[str]:
+    """The statuses from which a message may move to this one."""
+    return [before for before, after in TRANSITIONS.items() if status in after]

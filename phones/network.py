@@ -1,0 +1,53 @@
+"""The sandbox network's control socket."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import httpx
+from django.conf import settings
+
+from config.api.health import part
+from config.api.problems import CATALOGUE, Problem
+
+_SECONDS = 10.0
+
+
+@lru_cache(maxsize=1)
+def _client(path: str) -> httpx.Client:
+    return httpx.Client(transport=httpx.HTTPTransport(uds=path), base_url="http://sandbox", timeout=_SECONDS)
+
+
+def call(method: str, **arguments: Any) -> Any:
+    """Call a method of the sandbox's control API and return its result.
+
+    Raises Problem: ``sandbox_unavailable`` when nobody answers, else the code that the sandbox gave.
+    """
+    if not settings.SANDBOX_ENABLED:
+        raise Problem("sandbox_unavailable", "This installation has no sandbox network.")
+    try:
+        response = _client(settings.SANDBOX_CONTROL).post(f"/control/{method}", json=arguments)
+    except httpx.TransportError as error:
+        raise Problem("sandbox_unavailable") from error
+    if response.is_success:
+        return response.json()["result"]
+    error = response.json()["error"]
+    if error["code"] in CATALOGUE:
+        raise Problem(error["code"], error["detail"])
+    if response.status_code == 404:
+        raise Problem("not_found", error["detail"])
+    if response.status_code < 500:
+        raise Problem("invalid_request", error["detail"])
+    raise Problem("sandbox_unavailable")
+
+
+def check() -> dict[str, Any]:
+    """For /health: does the sandbox network answer, where there is to be one?"""
+    if not settings.SANDBOX_ENABLED:
+        return part(True, "Switched off.")
+    try:
+        call("phones", realm="nobody")
+    except Problem as problem:
+        return part(False, problem.detail)
+    return part(True)

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from accounts.actor import Actor
+from config.api.problems import Problem
+from instances.models import Instance, Network
+from phones import access, network
+from phones.models import VirtualPhone
+
+
+def create(*, actor: Actor, phone: str, name: str) -> VirtualPhone:
+    """Create a virtual phone, or rename the organization's own. Raises Problem ``phone_taken``."""
+    rows = access.phones(actor)
+    try:
+        with transaction.atomic():
+            row, _ = rows.update_or_create(
+                phone=phone,
+                defaults={"name": name},
+                create_defaults={"name": name, "organization_id": actor.organization_id},
+            )
+    except IntegrityError as error:
+        raise Problem("phone_taken") from error
+    _make(row)
+    return row
+
+
+def _make(phone: VirtualPhone) -> None:
+    network.call("create_phone", phone=phone.phone, name=phone.name, realm=phone.organization_id)
+
+
+def _call(method: str, phone: VirtualPhone, **arguments: Any) -> Any:
+    """Call the sandbox; phones that it does not know, such as after the loss of its state, are made there first."""
+    known = {one["phone"] for one in network.call("phones", realm=phone.organization_id)}
+    for row in VirtualPhone.objects.filter(organization_id=phone.organization_id).exclude(phone__in=known):
+        _make(row)
+    return network.call(method, phone=phone.phone, **arguments)
+
+
+def scan(*, phone: VirtualPhone, instance: Instance) -> None:
+    """Have the phone scan the code the instance shows. Raises Problem ``no_qr`` or what the sandbox says."""
+    if instance.network != Network.SANDBOX:
+        raise Problem("no_qr", "A virtual phone can scan sandbox instances only.")
+    if instance.qr_code is None or (instance.qr_expires_at or timezone.now()) <= timezone.now():
+        raise Problem("no_qr", f"The instance is {instance.state}; call connect, then wait for its QR code.")
+    _call("scan", phone, qr=instance.qr_code)
+
+
+def enter_code(*, phone: VirtualPhone, code: str) -> None:
+    """Have the user of the phone type a pairing code."""
+    _call("enter_code", phone, code=code)
+
+
+def send(*, phone: VirtualPhone, to: str, text: str | None, image: dict[str, Any] | None) -> dict[str, Any]:
+    """Write from the phone, as its user would. Raises Problem ``not_on_whatsapp``."""
+    if image is not None:
+        sent = _call("send_image", phone, to=to, **image)
+    else:
+        sent = _call("send_text", phone, to=to, text=text)
+    return {"id": sent["id"]}
+
+
+def received(*, phone: VirtualPhone, after: int, limit: int) -> dict[str, Any]:
+    """What the phone has seen, oldest first."""
+    return dict(_call("messages", phone, after=after, limit=limit))
+
+
+def mark_read(*, phone: VirtualPhone, message_id: str) -> None:
+    _call("mark_read", phone, id=message_id)
