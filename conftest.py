@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import hypothesis
 import pytest
 from rest_framework.test import APIClient
 
 from accounts import authentication
 from accounts.actor import Actor
 from accounts.authentication import actor_of_user
+from accounts.hashers import BCryptHasher
 from accounts.models import Membership, Mode, Organization, Role, Scope, User
 from accounts.services import create_key, issue_tokens, register
 from instances.models import Instance, Network
@@ -20,6 +23,12 @@ from instances.states import State, Wanted
 
 PASSWORD = "correct horse battery staple"  # noqa: S105 (only tests know it)
 _numbers = itertools.count(1)
+
+BCryptHasher.rounds = 4  # the least that bcrypt takes: a person is made in most tests
+hypothesis.settings.register_profile(
+    "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)  # a busy machine is no failure
+hypothesis.settings.load_profile("unhurried")
 
 
 @dataclass
@@ -53,6 +62,31 @@ def bearer(credential: str) -> APIClient:
     return client
 
 
+def assert_problem(answer: Any, status: int, code: str) -> dict[str, Any]:
+    """The body of an answer that is an error of the one shape, with this status and code."""
+    assert (answer.status_code, answer["Content-Type"]) == (status, "application/problem+json"), answer.content
+    body: dict[str, Any] = answer.json()
+    assert (body["status"], body["code"]) == (status, code)
+    assert {"type", "title", "detail", "request_id"} <= body.keys()
+    assert body["type"] == "about:blank"
+    assert body["title"]
+    assert body["detail"]
+    assert body["request_id"] == answer["X-Request-Id"]
+    for error in body.get("errors", ()):
+        assert set(error) == {"pointer", "code", "detail"}
+        assert error["pointer"] == "" or error["pointer"].startswith("/")
+    return body
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 10) -> Any:
+    """The first true value of the condition."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "the condition did not come true"
+        time.sleep(0.005)
+    return value
+
+
 def _member(organization: Organization, name: str, role: str) -> Person:
     user = User.objects.create_user(f"{name.lower()}@example.com", PASSWORD, name=name)
     Membership.objects.create(organization=organization, user=user, role=role)
@@ -62,6 +96,11 @@ def _member(organization: Organization, name: str, role: str) -> Person:
 @pytest.fixture(autouse=True)
 def _no_cached_keys() -> None:
     authentication._key_cache.clear()
+
+
+@pytest.fixture
+def committed(django_db_serialized_rollback: None, transactional_db: None) -> None:
+    """Transactions really commit, for tests with threads; what migrations wrote is there."""
 
 
 @pytest.fixture

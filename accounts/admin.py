@@ -2,16 +2,17 @@ from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
 from rest_framework_api_key.models import APIKey as UnusedKey
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import TabularInline
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from accounts.models import ApiKey, Membership, Organization, User
+from config.admin import ModelAdmin
 
 admin.site.unregister([Group, UnusedKey])
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, ModelAdmin):
+class UserAdmin(ModelAdmin, DjangoUserAdmin):
     form, add_form, change_password_form = UserChangeForm, UserCreationForm, AdminPasswordChangeForm
     ordering = ["email"]
     list_display = ["email", "name", "is_active", "is_staff", "date_joined"]

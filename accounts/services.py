@@ -7,7 +7,8 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
-from rest_framework_simplejwt.exceptions import TokenError
+from rest_framework_simplejwt.authentication import JWTAuthentication
+from rest_framework_simplejwt.exceptions import AuthenticationFailed, TokenError
 from rest_framework_simplejwt.tokens import RefreshToken
 
 from accounts.actor import Actor
@@ -85,10 +86,10 @@ def refresh_tokens(*, refresh: str) -> Tokens:
     try:
         old = RefreshToken(refresh)  # type: ignore[arg-type]
         _, first_use = old.blacklist()
-    except TokenError as error:
+        user = JWTAuthentication().get_user(old)  # also refuses it when the password was changed since
+    except (TokenError, AuthenticationFailed) as error:
         raise invalid from error
-    user = User.objects.filter(pk=old["sub"], is_active=True).first()
-    if not first_use or user is None:
+    if not first_use:
         raise invalid
     return issue_tokens(user=user)
 

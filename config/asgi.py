@@ -30,7 +30,12 @@ async def refuse(scope: Any, receive: Any, send: Any) -> None:
 application = ProtocolTypeRouter(
     {
         "http": not_found,
-        "websocket": URLRouter([path("ws/events", EventsConsumer.as_asgi()), re_path("", refuse)]),
+        "websocket": URLRouter(
+            [
+                path("ws/events", EventsConsumer.as_asgi()),
+                re_path("", refuse),  # type: ignore[arg-type]
+            ]
+        ),
     }
 )
 pulse.start("live")

@@ -7,9 +7,11 @@ row of ``instances.Worker``.
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import click
 from celery import Celery
+from celery.signals import beat_init
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -24,3 +26,9 @@ app.user_options["worker"].add(
 )
 app.user_options["worker"].add(click.Option(("--network",), help="Whose numbers to hold: sandbox or whatsapp."))
 app.steps["worker"].add("instances.holding.bootstep:SessionHolder")
+
+
+@beat_init.connect
+def _pulse_at_once(**_: Any) -> None:
+    # /health would otherwise wait for the first turn of the schedule.
+    app.send_task("config.tasks.pulse", expires=60)

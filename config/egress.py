@@ -129,7 +129,7 @@ def checked_url(text: str) -> httpx.URL:
         raise InvalidUrl("This is not a valid URL.") from error
     if url.scheme not in ("http", "https"):
         raise InvalidUrl("The URL must begin with http:// or https://.")
-    if not url.host or url.port == 0:
+    if not url.host or (url.port is not None and not 0 < url.port <= 65535):
         raise InvalidUrl("The URL needs a host, and a port from 1 to 65535 if any.")
     if url.userinfo:
         raise InvalidUrl("The URL must not contain a user name or password.")
@@ -227,7 +227,9 @@ class Client:
         except (TimeoutError, httpcore.ReadTimeout, httpcore.WriteTimeout) as error:
             raise TimedOut from error
         except (httpcore.ConnectError, httpcore.ConnectTimeout, httpcore.PoolTimeout) as error:
-            raise (TlsFailed if isinstance(error.__cause__, ssl.SSLError) else Unreachable)() from error
+            # httpcore cuts the chain of causes but keeps the first one as the argument.
+            tls_failed = any(isinstance(cause, ssl.SSLError) for cause in error.args)
+            raise (TlsFailed if tls_failed else Unreachable)() from error
         except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
             raise BrokenReply from error
 

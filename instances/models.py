@@ -39,7 +39,7 @@ class Worker(models.Model):
     objects = WorkerQuerySet.as_manager()
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.pid})"
+        return self.name
 
 
 class Instance(models.Model):
@@ -80,7 +80,7 @@ class Instance(models.Model):
         indexes = [models.Index(fields=["organization", "-id"]), models.Index(fields=["network", "wanted"])]
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.id})"
+        return self.name
 
     @property
     def jid(self) -> str | None:

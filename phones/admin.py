@@ -1,6 +1,6 @@
 from django.contrib import admin
-from unfold.admin import ModelAdmin
 
+from config.admin import ModelAdmin
 from phones.models import VirtualPhone
 
 

@@ -58,7 +58,9 @@ def health(request: HttpRequest) -> HttpResponse:
             parts[name] = part(False, f"The database does not answer: {type(error).__name__}.")
     ok = all(state["ok"] for state in parts.values())
     body = {"status": "ok" if ok else "unhealthy", "version": project_version(), "parts": parts}
-    return JsonResponse(body, status=200 if ok else 503)
+    response = JsonResponse(body, status=200 if ok else 503)
+    response._has_been_logged = True  # type: ignore[attr-defined]  # whoever asks is told; the log need not be
+    return response
 
 
 def livez(request: HttpRequest) -> HttpResponse:

@@ -1,0 +1,1 @@
+"""What crosses apps: the whole product, all its processes running."""

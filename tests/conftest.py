@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from stack.testing import RunningStack
+from tests.product import Api, Receiver, opened, register
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[RunningStack]:
+    """The product, started once for all tests that leave it as they found it."""
+    with RunningStack() as stack:
+        yield stack
+
+
+@pytest.fixture(autouse=True)
+def _close_connections() -> Iterator[None]:
+    yield
+    while opened:
+        opened.pop().close()
+
+
+@pytest.fixture
+def owner(stack: RunningStack) -> Api:
+    """A new organization, acting with its owner's access token."""
+    return register(stack.address)
+
+
+@pytest.fixture
+def acme(stack: RunningStack, owner: Api) -> Api:
+    """The same organization, acting with a test key."""
+    return Api(stack.address, owner.key())
+
+
+@pytest.fixture
+def charlie(stack: RunningStack) -> Api:
+    """Another organization, acting with a test key."""
+    return Api(stack.address, register(stack.address).key())
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    receiver = Receiver()
+    yield receiver
+    receiver.close()

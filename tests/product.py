@@ -1,0 +1,175 @@
+"""The product as its users see it: over HTTP, and at the other end a receiver of webhooks."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, TypeVar
+
+import httpx
+
+T = TypeVar("T")
+PASSWORD = "correct horse battery staple"
+opened: list[httpx.Client] = []  # to be closed at the end of the test
+_serial = itertools.count(1)
+_prefix = f"1777{os.getpid() % 100_000:05d}"
+
+
+def new_number() -> str:
+    """A phone number that nothing else in this run has."""
+    return f"{_prefix}{next(_serial):04d}"
+
+
+def wait_for(condition: Callable[[], T], seconds: float = 30.0, what: str = "") -> T:
+    """The condition's first true value. Raises AssertionError with its last one."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"waited {seconds} s in vain for {what or condition}: {value!r}"
+        time.sleep(0.05)
+    return value
+
+
+class Api:
+    """One organization's way in. Answers are parsed; a status other than `expect` fails the test."""
+
+    def __init__(self, address: str, credential: str) -> None:
+        self.address, self.credential = address, credential
+        self.http = httpx.Client(base_url=address, headers={"Authorization": f"Bearer {credential}"}, timeout=30)
+        opened.append(self.http)
+
+    def call(self, method: str, path: str, expect: int, **options: Any) -> Any:
+        answer = self.http.request(method, f"/api{path}", **options)
+        assert answer.status_code == expect, f"{method} {path}: {answer.status_code} {answer.text}"
+        return answer.json()
+
+    def get(self, path: str, **params: Any) -> Any:
+        return self.call("GET", path, 200, params=params)
+
+    def post(self, path: str, body: dict[str, Any] | None = None, expect: int = 201) -> Any:
+        return self.call("POST", path, expect, json=body or {})
+
+    # --- the verbs of the path ----------------------------------------------------------------
+
+    def key(self, mode: str = "test") -> str:
+        scopes = ["read", "send", "manage", "webhooks"]
+        return str(self.post("/keys", {"name": mode, "mode": mode, "scopes": scopes})["key"])
+
+    def phone(self, name: str = "Carla") -> str:
+        """A new virtual phone; returns its number."""
+        number = new_number()
+        self.post("/sandbox/phones", {"phone": number, "name": name})
+        return number
+
+    def instance(self, network: str = "sandbox") -> str:
+        return str(self.post("/instances", {"name": "Support", "network": network})["id"])
+
+    def state(self, instance: str) -> str:
+        return str(self.get(f"/instances/{instance}")["state"])
+
+    def connect(self, instance: str) -> None:
+        self.post(f"/instances/{instance}/connect", expect=202)
+
+    def wait_for_state(self, instance: str, state: str, seconds: float = 60.0) -> dict[str, Any]:
+        wait_for(lambda: self.state(instance) == state, seconds, f"{state}: {self.get(f'/instances/{instance}')}")
+        return dict(self.get(f"/instances/{instance}"))
+
+    def scan(self, phone: str, instance: str) -> None:
+        """Scan as soon as there is a code."""
+
+        def scanned() -> bool:
+            path = f"/api/sandbox/phones/{phone}/scan"
+            answer = self.http.post(path, json={"instance": instance})
+            assert answer.status_code in (202, 409), answer.text
+            return answer.status_code == 202
+
+        wait_for(scanned, 60, "a QR code")
+
+    def linked(self) -> tuple[str, str]:
+        """A new instance that is connected, and its phone number."""
+        phone, instance = self.phone("Acme"), self.instance()
+        self.connect(instance)
+        self.scan(phone, instance)
+        self.wait_for_state(instance, "connected")
+        return instance, phone
+
+    def send(self, instance: str, to: str, text: str) -> str:
+        body = {"instance": instance, "to": to, "type": "text", "text": {"body": text}}
+        return str(self.post("/messages", body, expect=202)["id"])
+
+    def message(self, message: str) -> dict[str, Any]:
+        return dict(self.get(f"/messages/{message}"))
+
+    def messages(self, **params: Any) -> list[dict[str, Any]]:
+        """All pages, newest first."""
+        page, results = self.get("/messages", limit=100, **params), []
+        while True:
+            results += page["results"]
+            if page["next"] is None:
+                return results
+            page = self.http.get(page["next"]).json()
+
+    def received(self, phone: str) -> list[dict[str, Any]]:
+        """What a virtual phone got from others."""
+        results, after = [], 0
+        while after is not None:
+            page = self.get(f"/sandbox/phones/{phone}/messages", after=after)
+            results += [one for one in page["results"] if not one["from_me"]]
+            after = page["next"]
+        return results
+
+    def write(self, phone: str, to: str, text: str) -> str:
+        """Have the user of a virtual phone write a text."""
+        return str(self.post(f"/sandbox/phones/{phone}/messages", {"to": to, "text": text})["id"])
+
+
+def register(address: str) -> Api:
+    """A new organization, acting with its owner's access token."""
+    body = {"email": f"owner{next(_serial)}@example.com", "password": PASSWORD, "name": "Acme"}
+    answer = httpx.post(f"{address}/api/auth/register", json=body, timeout=30)
+    assert answer.status_code == 201, answer.text
+    return Api(address, answer.json()["access"])
+
+
+class Receiver:
+    """A webhook receiver on loopback; `deliveries` holds (headers, body) as they came."""
+
+    def __init__(self) -> None:
+        self.deliveries: queue.Queue[tuple[dict[str, str], bytes]] = queue.Queue()
+        deliveries = self.deliveries
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                deliveries.put(({name.lower(): value for name, value in self.headers.items()}, body))
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self._server.server_port}/hook"
+
+    def wait_for(self, type_: str, seconds: float = 20.0) -> tuple[dict[str, str], bytes, dict[str, Any]]:
+        """The next delivery of an event of this type: headers, raw body, event."""
+        deadline = time.monotonic() + seconds
+        while True:
+            headers, body = self.deliveries.get(timeout=max(0.1, deadline - time.monotonic()))
+            event = json.loads(body)
+            if event["type"] == type_:
+                return headers, body, event
+
+    def wait_for_any(self, seconds: float = 20.0) -> dict[str, Any]:
+        """The next event, whatever it is."""
+        return dict(json.loads(self.deliveries.get(timeout=seconds)[1]))
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
