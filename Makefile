@@ -1,0 +1,69 @@
+# `make` alone lists the targets. PYTHON chooses the interpreter .venv is made with.
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+BIN := .venv/bin
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help up listen test lint format bench requirements clean
+.SUFFIXES:
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+up: .venv/.installed ## start everything on this machine and show how to use it (PORT=8000, ARGS=--verbose)
+	@exec $(BIN)/python -m stack up $(ARGS)
+
+listen: .venv/.installed ## print the events of a running `make up` as they arrive by WebSocket and webhook
+	@exec $(BIN)/python -m stack listen
+
+test: .venv/.installed-dev ## run every test, on SQLite and on PostgreSQL (T=path, ARGS=pytest's options)
+	$(BIN)/python -m pytest --stack=sqlite $(ARGS) $(T)
+	$(BIN)/python -m pytest --stack=postgres $(ARGS) $(T)
+
+lint: .venv/.installed-dev ## style, types, import floors, migrations, Django's deploy check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy .
+	$(BIN)/lint-imports
+	@./.ci/check-django $(BIN)/python
+
+format: .venv/.installed-dev ## put the code into the project's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: .venv/.installed ## measure; prints one table (ARGS=--help for the sizes)
+	@exec $(BIN)/python -m benchmarks $(ARGS)
+
+requirements: .venv/.installed-dev ## compile requirements*.txt from requirements*.in
+	$(BIN)/uv pip compile --quiet --no-header --python-version 3.11 requirements.in --output-file requirements.txt
+	$(BIN)/uv pip compile --quiet --no-header --python-version 3.11 requirements-dev.in --constraint requirements.txt \
+		--output-file requirements-dev.txt
+
+clean: ## remove .venv and caches; var/, your data, stays
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -path ./var -prune -o -type d -name __pycache__ -exec rm -rf {} +
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "$(PYTHON) is missing or older than 3.11: install Python 3.11 or newer, or name one: make up PYTHON=python3.11"; \
+		exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) lacks venv or ensurepip: install them (on Debian and Ubuntu: apt install python3-venv)"; exit 1; }
+	@echo "Creating .venv …"
+	@rm -rf .venv
+	@$(PYTHON) -m venv .venv
+
+# Compiled at once: a process that may not write caches would otherwise need twice as long to start, each time.
+define install
+	@echo "Installing $< …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION) \
+		&& $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode -r $< \
+		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+endef
+
+.venv/.installed: requirements.txt | .venv/bin/python
+	$(install)
+
+.venv/.installed-dev: requirements-dev.txt .venv/.installed
+	$(install)

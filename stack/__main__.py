@@ -1,0 +1,25 @@
+"""``python -m stack up [--verbose]`` and ``python -m stack listen``."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> int:
+    from stack.options import check_python
+
+    if sys.argv[1:2] not in (["up"], ["listen"]):
+        print("usage: python -m stack up [--verbose] | listen", file=sys.stderr)
+        return 2
+    if problems := check_python():
+        print("\n".join(problems), file=sys.stderr)
+        return 2
+    if sys.argv[1] == "listen":
+        from stack.listen import main as run
+    else:
+        from stack.up import main as run
+    return run(sys.argv[2:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,31 @@
+"""``python -m stack.prepare``: the database up to date and the development data in it, in one process.
+
+Prints the JSON of ``manage.py seed_development`` and nothing else on standard output.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import django
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import CommandError, call_command
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+
+
+def main() -> int:
+    try:
+        django.setup()
+        executor = MigrationExecutor(connection)
+        if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+            call_command("migrate", interactive=False, verbosity=1, stdout=sys.stderr)
+        call_command("seed_development", json=True)
+    except (ImproperlyConfigured, CommandError, DatabaseError) as error:
+        print(f"{type(error).__name__}: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

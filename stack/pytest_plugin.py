@@ -1,0 +1,68 @@
+"""Gives the tests a Valkey and, with ``--stack=postgres``, a PostgreSQL of their own.
+
+REDIS_URL, or DATABASE_URL naming a PostgreSQL, use given servers instead. All of it lives in a temporary
+VAR_DIR and is set before Django's settings are read, which a conftest.py would be too late for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from stack.paths import Paths
+from stack.services import Postgres, ServiceError, Valkey, running
+
+_stop = contextlib.ExitStack()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.getgroup("stack").addoption(
+        "--stack",
+        choices=("sqlite", "postgres"),
+        default="sqlite",
+        help="the database under the tests: SQLite, or an embedded PostgreSQL (DATABASE_URL: a given one)",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    if "PYTEST_XDIST_WORKER" in os.environ:  # it inherits the environment of the process that started it
+        return
+    try:
+        _start(early_config.known_args_namespace.stack)
+    except ServiceError as error:
+        _stop.close()
+        raise pytest.UsageError(str(error)) from error
+
+
+def _start(stack: str) -> None:
+    var = Path(tempfile.mkdtemp(prefix="whatsapp-api-test-"))
+    _stop.callback(shutil.rmtree, var, ignore_errors=True)
+    paths = Paths.of({"VAR_DIR": str(var)})
+    _stop.callback(paths.forget_sockets)
+    paths.create()
+    os.environ["VAR_DIR"], os.environ["RUN_DIR"] = str(var), str(paths.sockets)
+    os.environ.setdefault("BCRYPT_ROUNDS", "4")  # each registration would otherwise take a quarter of a second
+    if not os.environ.get("REDIS_URL"):
+        valkey = Valkey(paths)
+        _stop.enter_context(running(valkey, paths.log / "valkey.log"))
+        os.environ["REDIS_URL"] = valkey.url
+    if stack == "sqlite":
+        os.environ["DATABASE_URL"] = f"sqlite:///{var / 'db.sqlite3'}"
+    elif not os.environ.get("DATABASE_URL", "").startswith("postgres"):
+        postgres = Postgres(paths, durable=False)
+        _stop.enter_context(running(postgres, paths.log / "postgres.log"))
+        os.environ["DATABASE_URL"] = postgres.url()
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"stack: {config.getoption('stack')}"
+
+
+def pytest_unconfigure() -> None:
+    _stop.close()
