@@ -58,6 +58,7 @@ MIDDLEWARE = [
     "config.api.request_id.RequestIdMiddleware",
     "config.api.middleware.ClientAddressMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "django.middleware.common.CommonMiddleware",
     "config.api.middleware.BodyLimitMiddleware",
     "config.api.middleware.StaticFilesMiddleware",
     "config.api.middleware.SessionMiddleware",
@@ -90,8 +91,12 @@ TEMPLATES = [
 
 
 def _database() -> dict[str, Any]:
-    config: dict[str, Any] = environ.Env.db_url_config(E.DATABASE_URL)
-    if config["ENGINE"].endswith("sqlite3"):
+    try:
+        config: dict[str, Any] = environ.Env.db_url_config(E.DATABASE_URL)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"DATABASE_URL is not an address: {error}.") from error
+    engine = config.get("ENGINE", "")
+    if engine.endswith("sqlite3"):
         # IMMEDIATE: a transaction that reads and then writes would fail at once when another writes.
         config["OPTIONS"] = {
             "transaction_mode": "IMMEDIATE",
@@ -100,8 +105,9 @@ def _database() -> dict[str, Any]:
             "PRAGMA journal_size_limit=27103364;PRAGMA cache_size=-20000",
         }
         config["TEST"] = {"NAME": str(VAR_DIR / "test.sqlite3")}
-    elif config["ENGINE"].endswith("postgresql"):
+    elif engine.endswith("postgresql"):
         config["OPTIONS"] = {"pool": {"min_size": 1, "max_size": E.DATABASE_POOL_SIZE, "timeout": 10}}
+        config["DISABLE_SERVER_SIDE_CURSORS"] = True  # a pooler in transaction mode cannot keep them
     else:
         raise ImproperlyConfigured("DATABASE_URL must be a postgres:// or sqlite:// address.")
     return config
@@ -185,7 +191,7 @@ REST_FRAMEWORK = {
         "rest_framework.renderers.JSONRenderer",
         "rest_framework.renderers.BrowsableAPIRenderer",
     ],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["config.api.parsers.JSONParser"],
     "DEFAULT_PAGINATION_CLASS": "config.api.pagination.Pages",
     "EXCEPTION_HANDLER": "config.api.exceptions.handle",
 }

@@ -1,0 +1,1 @@
+"""The event log and all who listen to it: webhook endpoints, deliveries, the live WebSocket."""

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from config.api.serializers import Input, Text
+from config.ids import InvalidId, to_uuid
+from webhooks import catalogue
+from webhooks.models import Delivery, Endpoint
+from webhooks.tickets import Ticket
+
+
+class Switch(serializers.BooleanField):
+    """A JSON boolean; texts and numbers are refused, not converted."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return data
+
+
+class Pattern(Text):
+    def to_internal_value(self, data: Any) -> str:
+        text = super().to_internal_value(data)
+        if not catalogue.is_pattern(text):
+            raise serializers.ValidationError("No event type matches this.", code="unknown_event_type")
+        return text
+
+
+class InstanceId(Text):
+    def to_internal_value(self, data: Any) -> str:
+        text = super().to_internal_value(data)
+        try:
+            to_uuid(text, "ins")
+        except InvalidId as error:
+            raise serializers.ValidationError("This is not the id of an instance.", code="invalid_id") from error
+        return text
+
+
+class EndpointInput(Input):
+    # The length and all the rest of a URL is checked where its meaning is known.
+    url = Text()
+    events = serializers.ListField(child=Pattern(), min_length=1, max_length=50)
+    description = Text(max_length=200, allow_blank=True, required=False)
+    instances = serializers.ListField(child=InstanceId(), min_length=1, max_length=100, allow_null=True, required=False)
+    enabled = Switch(required=False)
+
+
+class EndpointChange(EndpointInput):
+    """The same fields, each of them optional."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, partial=True, **kwargs)
+
+
+def endpoint_data(endpoint: Endpoint) -> dict[str, Any]:
+    return {
+        "id": endpoint.id,
+        "url": endpoint.url,
+        "events": endpoint.events,
+        "description": endpoint.description,
+        "instances": endpoint.instances,
+        "mode": endpoint.mode,
+        "enabled": endpoint.enabled,
+        "disabled_reason": endpoint.disabled_reason or None,
+        "created_at": endpoint.created_at,
+    }
+
+
+def delivery_data(delivery: Delivery) -> dict[str, Any]:
+    attempts = [
+        {
+            "at": attempt.at,
+            "duration_ms": attempt.duration_ms,
+            "status": attempt.status,
+            "error": attempt.error or None,
+            "response": attempt.response,
+        }
+        # The attempts were read after the delivery, which may have had one more in between.
+        for attempt in list(delivery.attempts.all())[: delivery.attempt_count]
+    ]
+    return {
+        "id": delivery.id,
+        "event": delivery.event.payload(),
+        "state": delivery.state,
+        "attempts": attempts,
+        "next_attempt_at": delivery.next_attempt_at,
+    }
+
+
+def ticket_data(ticket: Ticket) -> dict[str, Any]:
+    return ticket._asdict()

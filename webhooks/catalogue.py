@@ -1,0 +1,33 @@
+"""Every event type there is, and the patterns by which listeners choose among them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+TYPES: dict[str, str] = {
+    "instance.created": "An instance was created.",
+    "instance.state": "The state of an instance changed; `data` has the state and its reason.",
+    "instance.connected": "An instance is connected to WhatsApp.",
+    "instance.qr": "A new QR code is there to be scanned.",
+    "message.queued": "A message was accepted and waits in the lane of its instance.",
+    "message.sent": "WhatsApp's server acknowledged a message.",
+    "message.delivered": "A message reached a device of the recipient.",
+    "message.read": "The recipient read a message.",
+    "message.played": "The recipient played a voice message.",
+    "message.failed": "A message was not sent; `data` has the code.",
+    "message.unconfirmed": "A message may or may not have been sent; a receipt can still settle it.",
+    "message.received": "A message arrived.",
+}
+
+_GROUPS = frozenset(f"{name.partition('.')[0]}.*" for name in TYPES)
+
+
+def is_pattern(text: str) -> bool:
+    """True for ``*``, the name of a type, and a group such as ``message.*``."""
+    return text == "*" or text in TYPES or text in _GROUPS
+
+
+def matches(patterns: Iterable[str], type_: str) -> bool:
+    """True if one of the patterns covers the type."""
+    group = f"{type_.partition('.')[0]}.*"
+    return any(pattern in ("*", type_, group) for pattern in patterns)

@@ -1,0 +1,177 @@
+"""``/ws/events``: the events of an organization as they are committed, each once and in order per instance.
+
+Redis only carries hints: it may lose messages and mix up those of several processes. Each socket knows the
+last sequence it sent of each instance and reads what is missing from the database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar
+from urllib.parse import parse_qs
+
+import redis
+import structlog
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.db import DatabaseError
+
+from accounts.actor import Actor
+from accounts.authentication import actor_of_bearer, actor_of_key
+from accounts.models import Scope
+from config.api.problems import Problem
+from webhooks import selectors, tickets
+from webhooks.announcer import group_of
+from webhooks.backpressure import waiting_for_the_reader
+from webhooks.blocking import closing_connections
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+
+UNAUTHORIZED, TOO_SLOW, FAILED = 4401, 4408, 1011
+CHECK_SECONDS = 5.0  # repairs a lost message that no later one made visible
+AUTHORIZE_SECONDS = 1.0
+SLOW_SECONDS = 10.0  # a reader that takes no frame for so long is cut off
+_INBOX = 200
+_CHUNK = 200
+
+
+def credentials(scope: dict[str, Any]) -> Callable[[], Actor]:
+    """What proves the caller's identity now and whenever it is called again. It raises Problem.
+
+    A ticket is used up here. Raises Problem, and redis.RedisError.
+    """
+    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    if "x-api-key" in headers:
+        return partial(actor_of_key, headers["x-api-key"])
+    scheme, _, credential = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return partial(actor_of_bearer, credential.strip())
+    ticket = parse_qs(scope["query_string"].decode("latin-1")).get("ticket", [""])[0]
+    if not ticket:
+        raise Problem("not_authenticated")
+    return partial(tickets.renewed, tickets.redeem(ticket))
+
+
+class EventsConsumer(AsyncWebsocketConsumer):
+    """Refused with 403 before the handshake; closed with 4401 when the right is lost, 4408 when too slow."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self._tasks: list[asyncio.Task[None]] = []
+        self._joined: list[str] = []
+        try:
+            await super().__call__(scope, receive, waiting_for_the_reader(send))
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            for group in self._joined:
+                await self.channel_layer.group_discard(group, self.channel_name)
+
+    async def connect(self) -> None:
+        try:
+            self._identify = await _in_thread(credentials, self.scope)
+            self._actor = await self._authorized()
+            for network in self._actor.networks:
+                group = group_of(self._actor.organization_id, network)
+                await self.channel_layer.group_add(group, self.channel_name)
+                self._joined.append(group)
+            # Read after joining: what is committed in between is either counted here or announced.
+            self._sent = await _in_thread(selectors.positions, self._actor)
+        except (Problem, redis.RedisError, DatabaseError) as error:
+            log.info("socket refused", reason=str(error))
+            await self.close()
+            return
+        self._inbox: asyncio.Queue[Sequence[selectors.Frame]] = asyncio.Queue(_INBOX)
+        self._behind = False
+        await self.accept()
+        self._tasks += [asyncio.create_task(self._guarded(work)) for work in (self._forward(), self._stay_authorized())]
+
+    async def events_appended(self, message: dict[str, Any]) -> None:
+        """From the announcer, through the channel layer."""
+        if hasattr(self, "_inbox"):
+            try:
+                self._inbox.put_nowait([selectors.Frame(*frame) for frame in message["frames"]])
+            except asyncio.QueueFull:
+                # The database keeps what does not fit here.
+                self._behind = True
+
+    async def _authorized(self) -> Actor:
+        """The actor, who may read. Raises Problem."""
+        actor = await _in_thread(self._identify)
+        if not actor.may(Scope.READ):
+            raise Problem("missing_scope", scope=Scope.READ)
+        return actor
+
+    async def _stay_authorized(self) -> None:
+        while True:
+            await asyncio.sleep(AUTHORIZE_SECONDS)
+            try:
+                actor = await self._authorized()
+            except DatabaseError:
+                continue  # nobody can tell now
+            if (actor.organization_id, actor.mode) != (self._actor.organization_id, self._actor.mode):
+                raise Problem("permission_denied")
+
+    async def _forward(self) -> None:
+        check_at = time.monotonic() + CHECK_SECONDS
+        while True:
+            frames: Sequence[selectors.Frame] = ()
+            try:
+                async with asyncio.timeout(max(0.0, check_at - time.monotonic())):
+                    frames = await self._inbox.get()
+            except TimeoutError:
+                pass
+            try:
+                for frame in frames:
+                    await self._forward_until(frame)
+                if time.monotonic() >= check_at or (self._behind and self._inbox.empty()):
+                    check_at, self._behind = time.monotonic() + CHECK_SECONDS, False
+                    await self._catch_up()
+            except DatabaseError as error:
+                log.warning("socket falls behind", reason=type(error).__name__)
+
+    async def _forward_until(self, frame: selectors.Frame) -> None:
+        """Send a frame unless it was sent, and those missing before it first."""
+        if frame.sequence > self._sent.get(frame.instance_id, 0) + 1:
+            await self._send_missing(frame.instance_id, frame.sequence - 1)
+        if frame.sequence > self._sent.get(frame.instance_id, 0):
+            await self._send_frame(frame)
+
+    async def _catch_up(self) -> None:
+        """Send all that is in the database and was not sent yet."""
+        for instance_id, last in (await _in_thread(selectors.positions, self._actor)).items():
+            await self._send_missing(instance_id, last)
+
+    async def _send_missing(self, instance_id: str, last: int) -> None:
+        while (sent := self._sent.get(instance_id, 0)) < last:
+            limit = min(_CHUNK, last - sent)
+            missing = await _in_thread(selectors.frames_after, self._actor, instance_id, sent, limit)
+            for frame in missing:
+                await self._send_frame(frame)
+            if not missing:
+                self._sent[instance_id] = last  # pruned meanwhile
+
+    async def _send_frame(self, frame: selectors.Frame) -> None:
+        async with asyncio.timeout(SLOW_SECONDS):
+            await self.send(text_data=frame.text)
+        self._sent[frame.instance_id] = frame.sequence
+
+    async def _guarded(self, work: Any) -> None:
+        """Run the work until it fails, and close the socket with the code that says why."""
+        try:
+            await work
+        except Problem:
+            await self.close(code=UNAUTHORIZED)
+        except TimeoutError:
+            await self.close(code=TOO_SLOW)
+        except Exception:
+            log.exception("socket failed")
+            await self.close(code=FAILED)
+
+
+async def _in_thread(work: Callable[..., T], *args: Any) -> T:
+    """Run blocking work beside that of other sockets, not behind it."""
+    return await asyncio.to_thread(closing_connections, work, *args)

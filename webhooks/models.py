@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import base64
+import secrets
+from datetime import UTC
+from typing import Any
+
+import orjson
+from django.db import models
+from django.db.models import Q
+
+from accounts.models import Mode, Organization
+from config.fields import EncryptedTextField
+from config.ids import TypeIDField
+from webhooks import catalogue
+
+
+def new_secret() -> str:
+    """A Standard Webhooks secret: ``whsec_`` and 24 random bytes in base64."""
+    return f"whsec_{base64.b64encode(secrets.token_bytes(24)).decode()}"
+
+
+class Network(models.TextChoices):
+    SANDBOX = "sandbox"
+    WHATSAPP = "whatsapp"
+
+
+class Counter(models.Model):
+    """The end of one instance's part of the log.
+
+    Its row lock, held until commit, makes the order of commits the order of sequences. ``clock`` is the
+    time of the last event in microseconds since 1970 and never goes back, whichever machine appends.
+    """
+
+    instance_id = TypeIDField(prefix="ins", primary_key=True, default=None, editable=False)
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
+    network = models.CharField(max_length=8, choices=Network.choices)
+    value = models.BigIntegerField(help_text="The sequence of the last event")
+    clock = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.instance_id} at {self.value}"
+
+
+class Event(models.Model):
+    """Something that happened to an instance. Written by ``events.append`` only, never changed."""
+
+    id = TypeIDField(prefix="evt", primary_key=True)
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+", db_index=False)
+    network = models.CharField(max_length=8, choices=Network.choices)
+    # No foreign key: the table of instances lies on a higher floor.
+    instance_id = TypeIDField(prefix="ins")
+    type = models.CharField(max_length=40)
+    sequence = models.BigIntegerField()
+    timestamp = models.DateTimeField()
+    data = models.JSONField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["instance_id", "sequence"], name="event_sequence")]
+        indexes = [models.Index(fields=["organization", "id"], name="event_organization")]
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.sequence} of {self.instance_id}"
+
+    def payload(self) -> dict[str, Any]:
+        """What every listener gets, webhook or socket."""
+        timestamp = self.timestamp.astimezone(UTC).isoformat(timespec="milliseconds")
+        return {
+            "id": self.id,
+            "type": self.type,
+            "timestamp": timestamp.replace("+00:00", "Z"),
+            "instance": self.instance_id,
+            "sequence": self.sequence,
+            "data": self.data,
+        }
+
+    def encoded(self) -> bytes:
+        """The payload as JSON; equal bytes whenever the event is read from the database."""
+        return orjson.dumps(self.payload())
+
+
+class Endpoint(models.Model):
+    """A URL of a tenant that wants events.
+
+    ``mode`` is that of the key that created it (a test key's endpoint gets events of the sandbox only, a
+    live key's only real ones), NULL for a person's, who gets both. ``claim`` and ``claimed_until`` belong
+    to the one process that delivers to it now.
+    """
+
+    id = TypeIDField(prefix="whk", primary_key=True)
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="endpoints")
+    mode = models.CharField(max_length=4, choices=Mode.choices, null=True, blank=True)
+    url = models.CharField(max_length=2000)
+    description = models.CharField(max_length=200, blank=True)
+    events = models.JSONField(help_text="Patterns such as * or message.*")
+    instances = models.JSONField(null=True, blank=True, help_text="Instance ids, or null for all")
+    secret = EncryptedTextField(default=new_secret, editable=False)
+    enabled = models.BooleanField(default=True)
+    disabled_reason = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    deleted_at = models.DateTimeField(null=True, blank=True, help_text="Its deliveries go with the next pruning")
+    claim = models.UUIDField(null=True, editable=False)
+    claimed_until = models.DateTimeField(null=True, editable=False)
+
+    def __str__(self) -> str:
+        return self.url
+
+    def wants(self, event: Event) -> bool:
+        """True if an event of any organization is to be delivered here."""
+        network = {Mode.TEST: Network.SANDBOX, Mode.LIVE: Network.WHATSAPP}.get(self.mode)  # type: ignore[call-overload]
+        return (
+            self.organization_id == event.organization_id
+            and network in (None, event.network)
+            and (self.instances is None or event.instance_id in self.instances)
+            and catalogue.matches(self.events, event.type)
+        )
+
+
+class Delivery(models.Model):
+    """One event on its way to one endpoint.
+
+    pending -> delivering -> succeeded, failed, or pending again with a later ``next_attempt_at``, which is
+    NULL exactly when it succeeded or failed for good.
+    """
+
+    class State(models.TextChoices):
+        PENDING = "pending"
+        DELIVERING = "delivering"
+        SUCCEEDED = "succeeded"
+        FAILED = "failed"
+
+    id = TypeIDField(prefix="dlv", primary_key=True)
+    endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="deliveries", db_index=False)
+    event = models.ForeignKey(Event, on_delete=models.CASCADE, related_name="deliveries")
+    state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
+    attempt_count = models.PositiveSmallIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name_plural = "deliveries"
+        indexes = [
+            models.Index(fields=["endpoint", "id"], name="delivery_endpoint"),
+            models.Index(
+                fields=["endpoint", "next_attempt_at"],
+                name="delivery_open",
+                condition=Q(next_attempt_at__isnull=False),
+            ),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                name="delivery_open_is_due",
+                condition=Q(state__in=("pending", "delivering"), next_attempt_at__isnull=False)
+                | Q(state__in=("succeeded", "failed"), next_attempt_at__isnull=True),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event_id} to {self.endpoint_id}: {self.state}"
+
+
+class Attempt(models.Model):
+    """One HTTP request of a delivery; ``status`` is NULL and ``error`` says why when no answer came."""
+
+    delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="attempts")
+    at = models.DateTimeField()
+    duration_ms = models.PositiveIntegerField()
+    status = models.PositiveSmallIntegerField(null=True)
+    error = models.CharField(max_length=200, blank=True)
+    response = models.TextField(blank=True, help_text="The first 20,000 bytes of the reply")
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.status or self.error} at {self.at}"

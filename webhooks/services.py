@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import time
+import uuid
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.actor import Actor
+from config import egress
+from config.api.problems import FieldError, Problem, invalid
+from config.ids import from_uuid
+from webhooks import announcer
+from webhooks.models import Endpoint, Event
+
+KEEP_EVENTS = timedelta(days=30)
+# Each endpoint adds a row to every event, so their number bounds the cost of a message.
+MAX_ENDPOINTS = 50
+# Transactions that began before the deletion may still add deliveries.
+_KEEP_DELETED = timedelta(hours=1)
+_PRUNE_STEP = 500
+_PRUNE_SECONDS = 30
+
+
+def check_url(url: str) -> None:
+    """Refuse what can never be delivered to. Raises Problem ``invalid_request`` or ``url_not_allowed``."""
+    try:
+        parsed = egress.checked_url(url)
+    except egress.InvalidUrl as error:
+        raise invalid("/url", "invalid_url", str(error)) from error
+    if settings.PRODUCTION and parsed.scheme != "https":
+        raise invalid("/url", "https_required", "The URL must begin with https://.")
+    if egress.names_refused_address(parsed):
+        errors = [FieldError("/url", "url_not_allowed", "This address is not allowed.")]
+        raise Problem("url_not_allowed", errors=errors)
+
+
+def create_endpoint(*, actor: Actor, url: str, events: list[str], **fields: Any) -> Endpoint:
+    """Register a URL for the events that match the patterns; ``fields``: description, instances, enabled.
+
+    Raises Problem like check_url, and ``too_many_webhooks``.
+    """
+    check_url(url)
+    if Endpoint.objects.filter(organization_id=actor.organization_id, deleted_at=None).count() >= MAX_ENDPOINTS:
+        raise Problem("too_many_webhooks", f"The limit is {MAX_ENDPOINTS}.", limit=MAX_ENDPOINTS)
+    return Endpoint.objects.create(
+        organization_id=actor.organization_id, mode=actor.mode, url=url, events=events, **fields
+    )
+
+
+@transaction.atomic
+def change_endpoint(*, endpoint: Endpoint, **fields: Any) -> Endpoint:
+    """Change url, events, description, instances or enabled; enabling delivers what is still open.
+
+    Raises Problem like check_url, and ``not_found`` if it was deleted meanwhile.
+    """
+    if "url" in fields:
+        check_url(fields["url"])
+    if fields.get("enabled"):
+        fields["disabled_reason"] = ""
+        transaction.on_commit(partial(announcer.announce, [], [endpoint.id]), robust=True)
+    for name, value in fields.items():
+        setattr(endpoint, name, value)
+    if fields and not Endpoint.objects.filter(pk=endpoint.pk, deleted_at=None).update(**fields):
+        raise Problem("not_found", "There is no such webhook endpoint.")
+    return endpoint
+
+
+def delete_endpoint(*, endpoint: Endpoint) -> None:
+    """Stop delivering and forget the endpoint; its rows go with a later pruning. Idempotent."""
+    Endpoint.objects.filter(pk=endpoint.pk, deleted_at=None).update(enabled=False, deleted_at=timezone.now())
+
+
+def prune() -> bool:
+    """Delete events older than KEEP_EVENTS, and deleted endpoints, in small steps; True if there is more."""
+    deadline = time.monotonic() + _PRUNE_SECONDS
+    while time.monotonic() < deadline:
+        if not _prune_step():
+            return False
+    return True
+
+
+def _prune_step() -> int:
+    """Delete a few rows; returns how many."""
+    # Ids begin with their time, so the primary key finds old events without another index.
+    milliseconds = int((timezone.now() - KEEP_EVENTS).timestamp() * 1000)
+    oldest = from_uuid(uuid.UUID(int=milliseconds << 80), "evt")
+    old = Event.objects.filter(pk__lt=oldest).order_by("pk").values_list("pk", flat=True)
+    count = Event.objects.filter(pk__in=list(old[:_PRUNE_STEP])).delete()[0]
+    for endpoint in Endpoint.objects.filter(deleted_at__lt=timezone.now() - _KEEP_DELETED)[:1]:
+        orphans = endpoint.deliveries.values_list("pk", flat=True)
+        removed = endpoint.deliveries.filter(pk__in=list(orphans[:_PRUNE_STEP])).delete()[0]
+        count += removed or endpoint.delete()[0]
+    return count

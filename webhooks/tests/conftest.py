@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+
+from config.ids import new_id
+from conftest import Person
+from webhooks.dispatcher import Dispatcher
+from webhooks.events import Draft
+from webhooks.models import Endpoint
+
+Answer = tuple[int, dict[str, str], bytes]
+
+
+@dataclass
+class Request:
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class Receiver:
+    """A real HTTP server on loopback.
+
+    ``answer`` gives ``(status, headers, body)`` for the number of the request and its path; while ``open``
+    is not set, requests hang.
+    """
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+        self.answer: Callable[[int, str], Answer] = lambda number, path: (200, {}, b"thanks")
+        self.open = threading.Event()
+        self.open.set()
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+
+            def do_POST(self) -> None:
+                receiver._serve(self)
+
+            def log_message(self, *args: Any) -> None:
+                pass
+
+        self._server = _Server(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/hook"
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def _serve(self, handler: BaseHTTPRequestHandler) -> None:
+        body = handler.rfile.read(int(handler.headers["content-length"]))
+        headers = {name.lower(): value for name, value in handler.headers.items()}
+        self.requests.append(Request(handler.path, headers, body))
+        status, headers, reply = self.answer(len(self.requests), handler.path)
+        self.open.wait(20)
+        handler.send_response(status)
+        for name, value in {"Content-Length": str(len(reply)), **headers}.items():
+            handler.send_header(name, value)
+        handler.end_headers()
+        handler.wfile.write(reply)
+
+    def stop(self) -> None:
+        self.open.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        pass  # a client that gave up is what some tests are about
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    server = Receiver()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def committed(django_db_serialized_rollback: None, transactional_db: None) -> None:
+    """Transactions really commit, for tests with threads; what migrations wrote is there."""
+
+
+@pytest.fixture
+def dispatcher(committed: None) -> Iterator[Dispatcher]:
+    running = Dispatcher()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(autouse=True)
+def _no_wake_up_of_another_test() -> None:
+    cache.clear()
+
+
+@pytest.fixture
+def draft(alice: Person) -> Callable[..., Draft]:
+    """A draft of an event of Alice; each field can be given."""
+    instance = new_id("ins")
+
+    def make(**fields: Any) -> Draft:
+        default = Draft(alice.organization.id, instance, "sandbox", "message.received", {"text": "hello"})
+        return default._replace(**fields)
+
+    return make
+
+
+@pytest.fixture
+def hook(alice: Person, receiver: Receiver) -> Endpoint:
+    """Alice's endpoint for everything, at the receiver."""
+    return Endpoint.objects.create(organization=alice.organization, url=receiver.url, events=["*"])
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 10) -> Any:
+    """The first true value of the condition; fails after the given time."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "the condition did not come true"
+        time.sleep(0.01)
+    return value

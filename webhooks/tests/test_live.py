@@ -1,0 +1,267 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import orjson
+import pytest
+from channels.layers import get_channel_layer
+from channels.testing import WebsocketCommunicator
+from django.db import transaction
+
+from accounts.models import ApiKey, Membership, User
+from accounts.services import issue_tokens
+from config.api.problems import Problem
+from config.asgi import application
+from config.ids import new_id
+from conftest import Person
+from webhooks import live, tickets
+from webhooks.announcer import group_of
+from webhooks.blocking import closing_connections
+from webhooks.events import append
+from webhooks.models import Event
+
+T = TypeVar("T")
+
+
+@pytest.fixture
+def key(committed: None, alice: Person) -> str:
+    """A test key of Alice's."""
+    return alice.key()
+
+
+@pytest.fixture
+def access(committed: None, alice: Person) -> str:
+    """An access token of Alice's."""
+    return issue_tokens(user=alice.user).access
+
+
+pytestmark = pytest.mark.usefixtures("committed")
+
+
+async def outside(work: Callable[..., T], *args: Any, **fields: Any) -> T:
+    """Run blocking work in a thread, as a web worker would."""
+    return await asyncio.to_thread(closing_connections, work, *args, **fields)
+
+
+def commit(*drafts: Any) -> list[Event]:
+    with transaction.atomic():
+        return append(drafts)
+
+
+def commit_unannounced(*drafts: Any) -> list[Event]:
+    """As if Redis had lost the message."""
+    with transaction.atomic():
+        events = append(drafts)
+        transaction.get_connection().run_on_commit.clear()
+    return events
+
+
+@asynccontextmanager
+async def socket(
+    credential: str = "", path: str = "/ws/events", **headers: str
+) -> AsyncIterator[WebsocketCommunicator]:
+    given = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    if credential:
+        given.append((b"authorization", f"Bearer {credential}".encode()))
+    communicator = WebsocketCommunicator(application, path, headers=given)
+    yield communicator
+    await communicator.disconnect()
+
+
+async def opens(communicator: WebsocketCommunicator) -> bool:
+    connected, _ = await communicator.connect(timeout=10)
+    return bool(connected)
+
+
+async def received(communicator: WebsocketCommunicator, count: int) -> list[dict[str, Any]]:
+    return [orjson.loads(await communicator.receive_from(timeout=10)) for _ in range(count)]
+
+
+async def close_code(communicator: WebsocketCommunicator) -> int:
+    message = await communicator.receive_output(timeout=10)
+    assert message["type"] == "websocket.close"
+    return int(message["code"])
+
+
+async def test_events_arrive_as_they_are_committed(key: str, draft: Any) -> None:
+    async with socket(key) as communicator:
+        assert await opens(communicator)
+        (event,) = await outside(commit, draft())
+        assert await received(communicator, 1) == [event.payload()]
+
+
+async def test_a_new_socket_gets_no_old_events(key: str, draft: Any) -> None:
+    await outside(commit, draft(), draft())
+    async with socket(key) as communicator:
+        assert await opens(communicator)
+        (event,) = await outside(commit, draft())
+        assert await received(communicator, 1) == [event.payload()]
+
+
+async def test_an_x_api_key_header_opens_too(key: str) -> None:
+    async with socket(x_api_key=key) as communicator:
+        assert await opens(communicator)
+
+
+async def test_many_events_of_many_threads_arrive_once_and_in_order(key: str, draft: Any) -> None:
+    instances = [new_id("ins") for _ in range(4)]
+    async with socket(key) as communicator:
+        assert await opens(communicator)
+
+        def write() -> None:
+            for instance in instances * 5:
+                commit(draft(instance_id=instance), draft(instance_id=instance))
+
+        for future in [outside(write) for _ in range(3)]:
+            await future
+        frames = await received(communicator, 120)
+        for instance in instances:
+            assert [f["sequence"] for f in frames if f["instance"] == instance] == list(range(1, 31))
+
+
+async def test_a_lost_message_is_repaired_when_the_next_one_shows_the_gap(key: str, draft: Any) -> None:
+    async with socket(key) as communicator:
+        assert await opens(communicator)
+        await outside(commit, draft())
+        await outside(commit_unannounced, *[draft() for _ in range(450)])
+        await outside(commit, draft())
+        assert [frame["sequence"] for frame in await received(communicator, 452)] == list(range(1, 453))
+
+
+async def test_a_lost_last_message_is_repaired_by_the_slow_check(
+    key: str, draft: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "CHECK_SECONDS", 0.3)
+    async with socket(key) as communicator:
+        assert await opens(communicator)
+        await outside(commit_unannounced, draft(), draft(instance_id=new_id("ins")))
+        assert [frame["sequence"] for frame in await received(communicator, 2)] == [1, 1]
+
+
+async def test_messages_out_of_order_and_twice_are_put_right(alice: Person, key: str, draft: Any) -> None:
+    async with socket(key) as communicator:
+        assert await opens(communicator)
+        events = await outside(commit_unannounced, draft(), draft(), draft())
+        frames = [[e.instance_id, e.sequence, e.encoded().decode()] for e in events]
+        group = group_of(alice.organization.id, "sandbox")
+        for index in (1, 0, 2, 1):
+            await get_channel_layer().group_send(group, {"type": "events.appended", "frames": [frames[index]]})
+        assert [frame["sequence"] for frame in await received(communicator, 3)] == [1, 2, 3]
+        assert await communicator.receive_nothing(timeout=0.2)
+
+
+async def test_another_tenant_hears_nothing(charlie: Person, draft: Any) -> None:
+    async with socket(await outside(charlie.key)) as communicator:
+        assert await opens(communicator)
+        await outside(commit, draft())
+        (event,) = await outside(commit, draft(organization_id=charlie.organization.id, instance_id=new_id("ins")))
+        assert await received(communicator, 1) == [event.payload()]
+
+
+async def test_a_key_hears_its_own_network_only_and_a_person_both(
+    alice: Person, key: str, access: str, draft: Any
+) -> None:
+    live_key = await outside(alice.key, mode="live")
+    async with socket(key) as test, socket(live_key) as real, socket(access) as person:
+        for communicator in (test, real, person):
+            assert await opens(communicator)
+        (whatsapp,) = await outside(commit, draft(network="whatsapp", instance_id=new_id("ins")))
+        (sandbox,) = await outside(commit, draft())
+        assert await received(test, 1) == [sandbox.payload()]
+        assert await received(real, 1) == [whatsapp.payload()]
+        assert await received(person, 2) == [whatsapp.payload(), sandbox.payload()]
+
+
+async def test_a_ticket_opens_one_socket(alice: Person) -> None:
+    response = await outside(alice.client.post, "/api/events/ticket")
+    assert response.status_code == 201
+    path = f"/ws/events?ticket={response.json()['ticket']}"
+    async with socket(path=path) as first, socket(path=path) as second:
+        assert await opens(first)
+        assert not await opens(second)
+
+
+async def test_of_many_at_once_one_has_the_ticket(alice: Person) -> None:
+    ticket = (await outside(tickets.issue, await outside(lambda: alice.actor))).ticket
+
+    def redeem() -> bool:
+        try:
+            return tickets.redeem(ticket).id == alice.user.id
+        except Problem:
+            return False
+
+    results = await asyncio.gather(*[outside(redeem) for _ in range(6)])
+    assert sorted(results) == [False] * 5 + [True]
+
+
+async def test_without_a_good_credential_the_handshake_is_refused() -> None:
+    for path, authorization in [
+        ("/ws/events", ""),
+        ("/ws/events", "Bearer "),
+        ("/ws/events", "Bearer wak_test_nonsense"),
+        ("/ws/events", "Bearer a.b.c"),
+        ("/ws/events", "Basic YTpi"),
+        ("/ws/events?ticket=wtk_nonsense", ""),
+        ("/ws/events?ticket=%ff%00", ""),
+        ("/ws/other", ""),
+    ]:
+        async with socket(path=path, authorization=authorization) as communicator:
+            assert not await opens(communicator), (path, authorization)
+
+
+async def test_a_key_without_the_scope_read_is_refused(alice: Person) -> None:
+    send_only = await outside(alice.key, "send")
+    async with socket(send_only) as communicator:
+        assert not await opens(communicator)
+
+
+async def test_a_revoked_key_closes_its_sockets(key: str) -> None:
+    async with socket(key) as communicator:
+        assert await opens(communicator)
+        await outside(ApiKey.objects.update, revoked=True)
+        assert await close_code(communicator) == 4401
+
+
+async def test_a_deactivated_person_loses_the_socket(access: str) -> None:
+    async with socket(access) as communicator:
+        assert await opens(communicator)
+        await outside(User.objects.update, is_active=False)
+        assert await close_code(communicator) == 4401
+
+
+@pytest.mark.parametrize("loses", ["is_active", "membership"])
+async def test_a_socket_opened_with_a_ticket_closes_when_the_person_loses_the_right(alice: Person, loses: str) -> None:
+    path = f"/ws/events?ticket={(await outside(alice.client.post, '/api/events/ticket')).json()['ticket']}"
+    async with socket(path=path) as communicator:
+        assert await opens(communicator)
+        if loses == "membership":
+            await outside(Membership.objects.filter(user=alice.user).delete)
+        else:
+            await outside(User.objects.update, is_active=False)
+        assert await close_code(communicator) == 4401
+
+
+async def test_a_reader_that_takes_nothing_is_cut_off_with_4408(
+    key: str, draft: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "SLOW_SECONDS", 0.2)
+    requests: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    answers: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+
+    async def send(message: dict[str, Any]) -> None:
+        if message["type"] == "websocket.send":
+            await asyncio.Event().wait()  # as with a full transport buffer
+        answers.put_nowait(message)
+
+    headers = [(b"authorization", f"Bearer {key}".encode())]
+    scope = {"type": "websocket", "path": "/ws/events", "query_string": b"", "headers": headers}
+    requests.put_nowait({"type": "websocket.connect"})
+    served = asyncio.create_task(application(scope, requests.get, send))
+    assert (await answers.get())["type"] == "websocket.accept"
+    await outside(commit, draft())
+    assert await answers.get() == {"type": "websocket.close", "code": 4408}
+    requests.put_nowait({"type": "websocket.disconnect", "code": 4408})
+    await served
