@@ -10,6 +10,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+from django.conf import settings
 from rest_framework.test import APIClient
 
 from accounts import authentication
@@ -25,6 +26,7 @@ PASSWORD = "correct horse battery staple"  # noqa: S105 (only tests know it)
 _numbers = itertools.count(1)
 
 BCryptHasher.rounds = 4  # the least that bcrypt takes: a person is made in most tests
+settings.WHITENOISE_AUTOREFRESH = True  # looks for a static file when asked, where every new client would list all
 hypothesis.settings.register_profile(
     "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )  # a busy machine is no failure

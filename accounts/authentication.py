@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from typing import Any
+from typing import Any, cast
 
 from django.contrib.auth.models import AnonymousUser
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
@@ -69,7 +69,7 @@ def user_of_token(token: str) -> User:
     """The person of an access token. Raises Problem ``invalid_token``."""
     backend = JWTAuthentication()
     try:
-        return backend.get_user(backend.get_validated_token(token.encode()))
+        return cast(User, backend.get_user(backend.get_validated_token(token.encode())))
     except (InvalidToken, AuthenticationFailed) as error:
         raise Problem("invalid_token", "The access token is not valid or has expired.", headers=CHALLENGE) from error
 

@@ -44,7 +44,7 @@ def lookup_prefix(key: str) -> str | None:
 class ApiKeyManager(BaseAPIKeyManager):
     key_generator = KeyGenerator(PREFIX_LENGTH, SECRET_LENGTH)
 
-    def assign_key(self, obj: ApiKey) -> str:
+    def assign_key(self, obj: ApiKey) -> str:  # type: ignore[override]
         """Give a new row its key; returns the key, which cannot be had again."""
         prefix, secret = self.key_generator.get_prefix(), get_random_string(SECRET_LENGTH)
         start = f"wak_{obj.mode}_{prefix}{secret}"
@@ -57,5 +57,5 @@ class ApiKeyManager(BaseAPIKeyManager):
         prefix = lookup_prefix(key)
         row = self.get_usable_keys().filter(prefix=prefix).first() if prefix else None
         if row is None or row.has_expired or not self.key_generator.verify(key, row.hashed_key):
-            raise self.model.DoesNotExist
+            raise self.model.DoesNotExist  # type: ignore[attr-defined]
         return row

@@ -111,7 +111,7 @@ class ApiKey(AbstractAPIKey):
     scopes = models.JSONField()
     created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True)
 
-    objects = ApiKeyManager()
+    objects = ApiKeyManager()  # type: ignore[assignment, misc]
 
     class Meta(AbstractAPIKey.Meta):
         verbose_name = "API key"

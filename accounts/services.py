@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
@@ -85,13 +85,13 @@ def refresh_tokens(*, refresh: str) -> Tokens:
     invalid = Problem("invalid_token", "The refresh token is not valid, has expired or was used.", headers=CHALLENGE)
     try:
         old = RefreshToken(refresh)  # type: ignore[arg-type]
-        _, first_use = old.blacklist()
+        first_use = old.blacklist()[1]  # type: ignore[index]  # the stubs name the wrong type
         user = JWTAuthentication().get_user(old)  # also refuses it when the password was changed since
     except (TokenError, AuthenticationFailed) as error:
         raise invalid from error
     if not first_use:
         raise invalid
-    return issue_tokens(user=user)
+    return issue_tokens(user=cast(User, user))
 
 
 def create_key(*, actor: Actor, name: str, mode: str, scopes: list[str]) -> tuple[ApiKey, str]:
@@ -102,10 +102,11 @@ def create_key(*, actor: Actor, name: str, mode: str, scopes: list[str]) -> tupl
     """
     if not set(scopes) <= actor.scopes or (actor.mode is not None and actor.mode != mode):
         raise Problem("permission_denied", "A key cannot be given more than its creator may do.")
-    return ApiKey.objects.create_key(
+    created = ApiKey.objects.create_key(
         organization_id=actor.organization_id,
         name=name,
         mode=mode,
         scopes=sorted(set(scopes)),
         created_by_id=actor.id if actor.kind == "user" else None,
     )
+    return cast(tuple[ApiKey, str], created)

@@ -14,10 +14,13 @@ import secrets
 from pathlib import Path
 
 import environ
+from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 GENERATED = ("SECRET_KEY", "FIELD_ENCRYPTION_KEYS")
+
+_SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 env = environ.Env()
 
@@ -42,6 +45,23 @@ def _networks(name: str, default: list[str]) -> list[ipaddress.IPv4Network | ipa
         return [ipaddress.ip_network(text) for text in texts]
     except ValueError as error:
         raise ImproperlyConfigured(f"{name} must be a comma-separated list of networks: {error}.") from error
+
+
+def _switch(name: str, default: bool) -> bool:
+    value = env.str(name, default=str(default)).lower()
+    if value not in _SWITCH:
+        raise ImproperlyConfigured(f"{name} must be true or false, not {value!r}.")
+    return _SWITCH[value]
+
+
+def _keys(name: str) -> list[str]:
+    keys: list[str] = env.list(name, default=[])
+    try:
+        for key in keys:
+            Fernet(key)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} must be a comma-separated list of Fernet keys: {error}") from error
+    return keys
 
 
 def _generate_secrets(path: Path) -> None:
@@ -70,13 +90,15 @@ if not PRODUCTION and any(name not in os.environ for name in GENERATED):
     env.read_env(VAR_DIR / "secrets.env", overwrite=False)
 
 SECRET_KEY = env.str("SECRET_KEY", default="")
-FIELD_ENCRYPTION_KEYS = env.list("FIELD_ENCRYPTION_KEYS", default=[])
+FIELD_ENCRYPTION_KEYS = _keys("FIELD_ENCRYPTION_KEYS")
 for _name in GENERATED:
     if not globals()[_name]:
         raise ImproperlyConfigured(f"{_name} is not set. In production every secret comes from the environment.")
 
 DATABASE_URL = env.str("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'db.sqlite3'}")
 REDIS_URL = env.str("REDIS_URL", default=f"unix://{VAR_DIR / 'run' / 'valkey.sock'}")
+if not REDIS_URL.startswith(("redis://", "rediss://", "unix://")):
+    raise ImproperlyConfigured("REDIS_URL must be a redis://, rediss:// or unix:// address.")
 RUN_DIR = Path(env.str("RUN_DIR", default=str(VAR_DIR / "run")))
 
 STATIC_ROOT = Path(env.str("STATIC_ROOT", default=str(BASE_DIR / "static")))
@@ -99,4 +121,4 @@ SESSION_CAPACITY = _number("SESSION_CAPACITY", 100, 1, 1000)  # numbers per sess
 LEASE_SECONDS = _number("LEASE_SECONDS", 15, 3, 300)
 CHAT_SETTLE_MS = _number("CHAT_SETTLE_MS", 50, 0, 10_000)
 SANDBOX_CONTROL = env.str("SANDBOX_CONTROL", default=str(RUN_DIR / "sandbox.sock"))
-SANDBOX_ENABLED = env.bool("SANDBOX_ENABLED", default=not PRODUCTION)
+SANDBOX_ENABLED = _switch("SANDBOX_ENABLED", not PRODUCTION)

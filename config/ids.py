@@ -36,7 +36,7 @@ def to_uuid(text: str, prefix: str) -> uuid.UUID:
 
 def from_uuid(value: uuid.UUID, prefix: str) -> str:
     """The id text of a UUID."""
-    return str(TypeID.from_uuid(prefix=prefix, suffix=value))
+    return str(TypeID.from_uuid(prefix=prefix, suffix=value))  # type: ignore[arg-type]  # takes both kinds of UUID
 
 
 class TypeIDField(models.UUIDField):
@@ -44,7 +44,7 @@ class TypeIDField(models.UUIDField):
 
     if TYPE_CHECKING:  # what django-stubs takes for the type of the attribute
         _pyi_private_set_type: str
-        _pyi_private_get_type: str
+        _pyi_private_get_type: str  # type: ignore[assignment]
         _pyi_lookup_exact_type: str
 
     def __init__(self, *args: Any, prefix: str, **kwargs: Any) -> None:
@@ -56,8 +56,7 @@ class TypeIDField(models.UUIDField):
 
     def deconstruct(self) -> tuple[str, str, list[Any], dict[str, Any]]:
         name, path, args, kwargs = super().deconstruct()
-        kwargs["prefix"] = self.prefix
-        return name, path, args, kwargs
+        return name, path, list(args), kwargs | {"prefix": self.prefix}
 
     def to_python(self, value: Any) -> str | None:
         if value is None or (isinstance(value, str) and value.startswith(f"{self.prefix}_")):

@@ -97,6 +97,8 @@ def _database() -> dict[str, Any]:
         raise ImproperlyConfigured(f"DATABASE_URL is not an address: {error}.") from error
     engine = config.get("ENGINE", "")
     if engine.endswith("sqlite3"):
+        config["ENGINE"] = "config.sqlite"
+        config["CONN_MAX_AGE"] = None  # opening the file and setting the pragmas would be a quarter of a send
         # IMMEDIATE: a transaction that reads and then writes would fail at once when another writes.
         config["OPTIONS"] = {
             "transaction_mode": "IMMEDIATE",
@@ -226,7 +228,7 @@ USE_I18N = False
 
 # --- logs -----------------------------------------------------------------------------------
 
-_shared = [
+_shared: list[Any] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,

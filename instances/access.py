@@ -26,14 +26,14 @@ def instances(actor: Actor) -> QuerySet[Instance]:
 
 
 def instance(actor: Actor, instance_id: str) -> Instance:
-    """One instance of the caller's organization.
+    """One instance of the caller's organization, with its holder.
 
     Raises Problem ``not_found``, ``test_key_on_live`` or ``live_key_on_sandbox``.
     """
-    query = Instance.objects.filter(organization_id=actor.organization_id)
+    query = Instance.objects.filter(organization_id=actor.organization_id).select_related("holder")
     found = query.filter(pk=check_id(instance_id, "ins")).first()
     if found is None:
-        raise Problem("not_found", "There is no such instance.")
+        raise Problem("not_found")
     if found.network not in actor.networks:
         raise Problem("test_key_on_live" if actor.mode == Mode.TEST else "live_key_on_sandbox")
     return found

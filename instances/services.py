@@ -18,11 +18,14 @@ from webhooks import events
 _NO_CODES = {"qr_code": None, "qr_expires_at": None, "pairing_code": None}
 
 
+@transaction.atomic
 def create(*, actor: Actor, name: str, network: str) -> Instance:
     """Raises Problem ``test_key_on_live`` or ``live_key_on_sandbox`` when the key is of the other mode."""
     if network not in actor.networks:
         raise Problem("test_key_on_live" if actor.mode == Mode.TEST else "live_key_on_sandbox")
-    return Instance.objects.create(organization_id=actor.organization_id, name=name, network=network)
+    instance = Instance.objects.create(organization_id=actor.organization_id, name=name, network=network)
+    events.append([draft(instance, "instance.created", instance_data(instance))])
+    return instance
 
 
 def draft(instance: Instance, type_: str, data: dict[str, Any]) -> events.Draft:

@@ -38,9 +38,8 @@ TRANSITIONS: dict[str, frozenset[str]] = {
     State.CONNECTING: frozenset({State.CONNECTED, State.RECONNECTING, *_ANY_END}),
     State.CONNECTED: frozenset({State.RECONNECTING, State.CONNECTING, *_ANY_END}),
     State.RECONNECTING: frozenset({State.CONNECTED, State.CONNECTING, State.LINKING, *_ANY_END}),
-    **{
-        end: frozenset({State.LINKING, State.CONNECTING, State.RECONNECTING, State.STOPPED} - {end}) for end in _ANY_END
-    },
+    State.STOPPED: frozenset({State.LINKING, State.CONNECTING, State.RECONNECTING, State.LOGGED_OUT}),
+    **{end: frozenset({State.LINKING, State.CONNECTING, State.RECONNECTING, State.STOPPED}) for end in sorted(ENDED)},
 }
 
 

@@ -15,6 +15,7 @@ from functools import lru_cache
 import redis
 import structlog
 from django.core.cache import cache
+from django.db import Error as DatabaseFailure
 from django.db import connection
 from kombu.exceptions import OperationalError
 
@@ -47,7 +48,7 @@ class _Sender:
                 continue
             try:
                 send()
-            except (redis.RedisError, OperationalError, OSError) as error:
+            except (redis.RedisError, OperationalError, OSError, DatabaseFailure) as error:
                 log.warning("wake_up_failed", error=repr(error))
                 quiet_until = time.monotonic() + 1
 

@@ -20,5 +20,5 @@ def message(actor: Actor, message_id: str) -> Message:
     """Raises Problem ``not_found``."""
     found = messages(actor).filter(pk=check_id(message_id, "msg")).first()
     if found is None:
-        raise Problem("not_found", "There is no such message.")
+        raise Problem("not_found")
     return found

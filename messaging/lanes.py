@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from typing import Any
@@ -25,7 +25,8 @@ from instances.whatsapp.content import build
 from instances.whatsapp.failures import Failure, SendFailed, failure_of
 from instances.whatsapp.jids import parse
 from instances.whatsapp.news import Inbound, News
-from instances.whatsapp.store import Store, Trace
+from instances.whatsapp.store import Trace
+from messaging.doubt import settle
 from messaging.ledger import HANDLERS, Claim, Outcome, PutBack
 from messaging.models import Message
 from messaging.states import Status
@@ -133,7 +134,7 @@ class Lane:
         return Outcome(row.pk, Status.SENT, sent.id, datetime.fromtimestamp(sent.timestamp, UTC))
 
     def _failed(self, row: Message, failure: Failure) -> Outcome:
-        words = {"error_code": failure.code, "error_detail": failure.detail}
+        words: dict[str, Any] = {"error_code": failure.code, "error_detail": failure.detail}
         if failure.outcome == "failed":
             self._held.store.forget_secret(bytes(row.secret))
             return Outcome(row.pk, Status.FAILED, **words)
@@ -158,26 +159,6 @@ class Lane:
             self._stopping.wait(min(left, until - now))
 
 
-def settle(store: Store, rows: Sequence[Message]) -> Iterator[Outcome]:
-    """What became of messages whose sending a dead process had begun: all of one batch, in the order of the lane.
-
-    The number must be offline. The lane begins a message only when the one before has its
-    acknowledgement or its failure is written, so only the last one begun can be in doubt.
-    """
-    traces = [store.trace(bytes(row.secret)) for row in rows]
-    begun = [place for place, (_, wa_id) in enumerate(traces) if wa_id is not None]
-    for place, (row, (trace, wa_id)) in enumerate(zip(rows, traces, strict=True)):
-        log.info("doubt_settled", message=row.pk, trace=trace.name, last=place in begun[-1:])
-        if trace is not Trace.POSSIBLE:
-            store.forget_secret(bytes(row.secret))
-            yield Outcome(row.pk, Status.QUEUED)
-        elif place < begun[-1]:
-            yield Outcome(row.pk, Status.SENT, wa_id, datetime.now(UTC))
-        else:
-            detail = "The worker ended while the message was being sent; a receipt will tell."
-            yield Outcome(row.pk, Status.UNCONFIRMED, wa_id, error_code="worker_lost", error_detail=detail)
-
-
 def find_work(instance_ids: list[str]) -> Iterable[str]:
     """The instances with queued messages, for wake-ups that got lost."""
     queued = Message.objects.filter(instance_id__in=instance_ids, status=Status.QUEUED)
@@ -187,3 +168,4 @@ def find_work(instance_ids: list[str]) -> Iterable[str]:
 attachments.attach.append(Lane)
 attachments.find_work.append(find_work)
 writer.handlers.update(HANDLERS)
+writer.first.add(Outcome)  # receipts of the same moment then find the message's id

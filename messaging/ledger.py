@@ -85,7 +85,7 @@ def _move(message: Message, status: str, **columns: Any) -> bool:
     return bool(moved)
 
 
-def _end(message: Message, outcome: Outcome, instance: Instance) -> list[Draft]:
+def _end(message: Message, outcome: Outcome, instance: Instance, early: list[EarlyReceipt]) -> list[Draft]:
     columns: dict[str, Any] = {"error_code": outcome.error_code, "error_detail": outcome.error_detail}
     status = outcome.status
     if status == Status.QUEUED:
@@ -101,16 +101,18 @@ def _end(message: Message, outcome: Outcome, instance: Instance) -> list[Draft]:
         return []
     drafts = [_report(message, instance)]
     if outcome.wa_id:
-        drafts += _apply_early(message, instance)
+        drafts += [entry for one in early for entry in _progress(message, one.kind, one.at, instance)]
     return drafts
 
 
 def outcomes(items: list[Item], held: dict[str, Instance]) -> Written:
     rows = Message.objects.in_bulk([item.value.message_id for item in items])
+    early = _take_early(items)
     drafts: list[Draft] = []
     for item in items:
         if message := rows.get(item.value.message_id):
-            drafts += _end(message, item.value, held[item.instance_id])
+            waited = early.get((item.instance_id, item.value.wa_id), [])
+            drafts += _end(message, item.value, held[item.instance_id], waited)
     return Written([None] * len(items), drafts)
 
 
@@ -125,18 +127,26 @@ def _progress(message: Message, kind: str, at: datetime, instance: Instance) -> 
     return [_report(message, instance)] if _move(message, kind, **columns) else []
 
 
-def _apply_early(message: Message, instance: Instance) -> list[Draft]:
-    early = EarlyReceipt.objects.filter(instance=instance, wa_id=message.wa_id)
-    drafts = [entry for one in early.order_by("pk") for entry in _progress(message, one.kind, one.at, instance)]
-    early.delete()
-    return drafts
+def _take_early(items: list[Item]) -> dict[tuple[str, str | None], list[EarlyReceipt]]:
+    """The receipts that came before the ids they are for; they are removed."""
+    wa_ids = [item.value.wa_id for item in items if item.value.wa_id]
+    mine = {item.instance_id for item in items}
+    found: dict[tuple[str, str | None], list[EarlyReceipt]] = defaultdict(list)
+    if not wa_ids:
+        return found
+    rows = list(EarlyReceipt.objects.filter(instance_id__in=mine, wa_id__in=wa_ids).order_by("pk"))
+    for row in rows:
+        found[row.instance_id, row.wa_id].append(row)
+    if rows:
+        EarlyReceipt.objects.filter(pk__in=[row.pk for row in rows]).delete()
+    return found
 
 
 def _known(items: Iterable[Item]) -> dict[tuple[str, str], Message]:
     wanted: dict[str, set[str]] = defaultdict(set)
     for item in items:
         wanted[item.instance_id].update(item.value.wa_ids)
-    found = {}
+    found: dict[tuple[str, str], Message] = {}
     for instance_id, wa_ids in wanted.items():
         rows = Message.objects.filter(instance_id=instance_id, wa_id__in=wa_ids, direction=Direction.OUTBOUND)
         found |= {(instance_id, row.wa_id or ""): row for row in rows}
@@ -156,6 +166,13 @@ def receipts(items: list[Item], held: dict[str, Instance]) -> Written:
     return Written([None] * len(items), drafts)
 
 
+def _storable(value: Any) -> Any:
+    """The value without null characters, which anybody can send and PostgreSQL does not store."""
+    if isinstance(value, dict):
+        return {name: _storable(inner) for name, inner in value.items()}
+    return value.replace("\x00", "\ufffd") if isinstance(value, str) else value
+
+
 def _row(instance: Instance, news: Inbound) -> Message:
     return Message(
         organization_id=instance.organization_id,
@@ -163,12 +180,12 @@ def _row(instance: Instance, news: Inbound) -> Message:
         direction=Direction.OUTBOUND if news.from_me else Direction.INBOUND,
         status=Status.SENT if news.from_me else Status.RECEIVED,
         type=news.type,
-        content=news.content,
+        content=_storable(news.content),
         chat=news.chat,
         chat_lid=news.chat_lid,
         sender_phone=news.sender.phone,
         sender_lid=news.sender.lid,
-        sender_name=news.sender.name[:200],
+        sender_name=_storable(news.sender.name)[:200],
         from_phone=news.from_me,
         wa_id=news.wa_id,
         sent_at=news.sent_at,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import httpx
@@ -14,7 +14,7 @@ from config.api.problems import CATALOGUE, Problem
 _SECONDS = 10.0
 
 
-@lru_cache(maxsize=1)
+@cache
 def _client(path: str) -> httpx.Client:
     return httpx.Client(transport=httpx.HTTPTransport(uds=path), base_url="http://sandbox", timeout=_SECONDS)
 
@@ -32,13 +32,13 @@ def call(method: str, **arguments: Any) -> Any:
         raise Problem("sandbox_unavailable") from error
     if response.is_success:
         return response.json()["result"]
-    error = response.json()["error"]
-    if error["code"] in CATALOGUE:
-        raise Problem(error["code"], error["detail"])
+    refusal = response.json()["error"]
+    if refusal["code"] in CATALOGUE:
+        raise Problem(refusal["code"], refusal["detail"])
     if response.status_code == 404:
-        raise Problem("not_found", error["detail"])
+        raise Problem("not_found", refusal["detail"])
     if response.status_code < 500:
-        raise Problem("invalid_request", error["detail"])
+        raise Problem("invalid_request", refusal["detail"])
     raise Problem("sandbox_unavailable")
 
 

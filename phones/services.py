@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -10,6 +11,8 @@ from config.api.problems import Problem
 from instances.models import Instance, Network
 from phones import access, network
 from phones.models import VirtualPhone
+
+LINK_SECONDS = 10.0
 
 
 def create(*, actor: Actor, phone: str, name: str) -> VirtualPhone:
@@ -41,12 +44,20 @@ def _call(method: str, phone: VirtualPhone, **arguments: Any) -> Any:
 
 
 def scan(*, phone: VirtualPhone, instance: Instance) -> None:
-    """Have the phone scan the code the instance shows. Raises Problem ``no_qr`` or what the sandbox says."""
+    """Have the phone scan the code the instance shows, and wait until it is linked, as the phone's screen does.
+
+    Raises Problem ``no_qr``, ``link_unfinished`` after LINK_SECONDS, or what the sandbox says.
+    """
     if instance.network != Network.SANDBOX:
         raise Problem("no_qr", "A virtual phone can scan sandbox instances only.")
     if instance.qr_code is None or (instance.qr_expires_at or timezone.now()) <= timezone.now():
         raise Problem("no_qr", f"The instance is {instance.state}; call connect, then wait for its QR code.")
     _call("scan", phone, qr=instance.qr_code)
+    deadline = time.monotonic() + LINK_SECONDS
+    while not Instance.objects.filter(pk=instance.pk, phone=phone.phone, device_jid__isnull=False).exists():
+        if time.monotonic() > deadline:
+            raise Problem("link_unfinished", "The code was scanned; look at the instance's state.")
+        time.sleep(0.05)
 
 
 def enter_code(*, phone: VirtualPhone, code: str) -> None:

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import httpx
 
@@ -26,7 +26,7 @@ def new_number() -> str:
     return f"{_prefix}{next(_serial):04d}"
 
 
-def wait_for(condition: Callable[[], T], seconds: float = 30.0, what: str = "") -> T:
+def wait_for(condition: Callable[[], T | Literal[False] | None], seconds: float = 30.0, what: str = "") -> T:
     """The condition's first true value. Raises AssertionError with its last one."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):

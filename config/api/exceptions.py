@@ -41,8 +41,8 @@ def field_errors(detail: Any, pointer: str = "") -> Iterator[FieldError]:
             nested = isinstance(inner, dict | list)
             yield from field_errors(inner, f"{pointer}/{index}" if nested else pointer)
     else:
-        code = detail.code if isinstance(detail, ErrorDetail) else "invalid"
-        yield FieldError(pointer, code, str(detail))
+        code = detail.code if isinstance(detail, ErrorDetail) else None
+        yield FieldError(pointer, code or "invalid", str(detail))
 
 
 def as_problem(error: Exception) -> Problem | None:

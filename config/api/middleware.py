@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -16,6 +17,7 @@ from whitenoise.middleware import WhiteNoiseMiddleware
 
 from config.api.problems import Problem, problem_response
 
+_LENGTH = re.compile("[0-9]{1,18}")
 _PROGRAM_PATHS = ("/api/", "/health", "/livez")
 
 
@@ -25,7 +27,7 @@ def _from_program(request: HttpRequest) -> bool:
 
 
 class _BrowserOnly:
-    get_response: Callable[[HttpRequest], HttpResponse]
+    get_response: Any
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if _from_program(request):
@@ -102,7 +104,7 @@ class BodyLimitMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         length = request.META.get("CONTENT_LENGTH") or "0"
-        if "HTTP_TRANSFER_ENCODING" in request.META or not length.isdigit():
+        if "HTTP_TRANSFER_ENCODING" in request.META or not _LENGTH.fullmatch(length):
             return problem_response(Problem("length_required"))
         if int(length) > settings.MAX_BODY_BYTES:
             limit = settings.MAX_BODY_BYTES

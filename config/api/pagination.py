@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db.models import QuerySet
 from rest_framework.exceptions import NotFound
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 
-from config.api.problems import Problem
+from config.api.problems import Problem, invalid
+
+_LIMIT = re.compile("[1-9][0-9]?|100")
 
 
 class Pages(CursorPagination):
@@ -18,10 +20,18 @@ class Pages(CursorPagination):
 
     ordering = "-id"
     page_size = 50
-    max_page_size = 100
     page_size_query_param = "limit"
 
-    def paginate_queryset(self, queryset: QuerySet[Any], request: Request, view: Any = None) -> list[Any] | None:
+    def get_page_size(self, request: Request) -> int:
+        """Raises Problem ``invalid_request`` for a limit out of bounds."""
+        text = request.query_params.get(self.page_size_query_param)
+        if text is None:
+            return self.page_size
+        if not _LIMIT.fullmatch(text):
+            raise invalid("/limit", "invalid", "A limit is a whole number from 1 to 100.")
+        return int(text)
+
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any] | None:
         try:
             return super().paginate_queryset(queryset, request, view)
         except (NotFound, ValidationError) as error:

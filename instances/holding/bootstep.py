@@ -50,4 +50,3 @@ class SessionHolder(bootsteps.StartStopStep):
             time.sleep(0.02)
         current.holder = None
         self.holder.stop()
-

@@ -49,12 +49,16 @@ def _change(instance: Instance, change: StateChange) -> list[Draft]:
     if change.state == State.CONNECTED:
         columns["connected_at"] = timezone.now()
     if change.state == State.LOGGED_OUT:
-        columns |= {"device_jid": None}
+        columns["device_jid"] = None
+    if change.state == State.STOPPED:
+        columns["wanted"] = Wanted.STOPPED  # a link that failed waits for the next connect
     return change_state(instance, change.state, change.reason, change.detail, **columns)
 
 
 def _show_qr(instance: Instance, shown: ShowQr) -> list[Draft]:
     drafts = _change(instance, StateChange(State.LINKING, "waiting_for_scan"))
+    if instance.state != State.LINKING:
+        return []  # it was stopped or linked meanwhile
     instance.qr_code, instance.qr_expires_at = shown.code, timezone.now() + timedelta(seconds=shown.seconds)
     instance.save(update_fields=["qr_code", "qr_expires_at"])
     qr = {"code": shown.code, "expires_at": iso(instance.qr_expires_at)}
@@ -62,6 +66,8 @@ def _show_qr(instance: Instance, shown: ShowQr) -> list[Draft]:
 
 
 def _show_pairing_code(instance: Instance, shown: ShowPairingCode) -> list[Draft]:
+    if instance.state != State.LINKING:
+        return []
     instance.pairing_code = shown.code
     instance.save(update_fields=["pairing_code"])
     return []
@@ -70,7 +76,9 @@ def _show_pairing_code(instance: Instance, shown: ShowPairingCode) -> list[Draft
 def _linked(instance: Instance, linked: Linked) -> list[Draft]:
     instance.link_phone = None
     instance.save(update_fields=["link_phone"])
-    numbers = {"device_jid": linked.device_jid, "phone": linked.phone, "lid": linked.lid}
+    numbers: dict[str, Any] = {"device_jid": linked.device_jid, "phone": linked.phone, "lid": linked.lid}
+    if instance.wanted == Wanted.STOPPED:  # stopped in the moment of the scan: the link is kept for later
+        return change_state(instance, State.STOPPED, "stopped_by_user", **numbers)
     return change_state(instance, State.CONNECTING, "linked", **numbers)
 
 

@@ -80,6 +80,8 @@ class Holder:
                 self._look()
             except DatabaseError as error:
                 log.warning("database_away", error=str(error).splitlines()[0])
+            except Exception:
+                log.exception("look_failed")  # without this thread the worker would live on and hold nothing
             finally:
                 connection.close()
             self._awake.wait(_LOOK_SECONDS)

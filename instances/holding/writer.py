@@ -17,7 +17,7 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 import structlog
-from django.db import DatabaseError, OperationalError, connection, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 
 from instances.models import Instance
 from webhooks import events
@@ -50,6 +50,8 @@ class Written(NamedTuple):
 # again for the same items when the transaction fails, so it must have no effect outside the database.
 Handler = Callable[[list[Item], dict[str, Instance]], Written]
 handlers: dict[type, Handler] = {}
+# Types written before all others of a group, so that what refers to them finds them.
+first: set[type] = set()
 
 
 class Writer:
@@ -79,7 +81,8 @@ class Writer:
             while len(group) < GROUP_SIZE and not self._waiting.empty():
                 group.append(self._waiting.get())
             ended = None in group
-            self._write([entry for entry in group if entry is not None])
+            entries = [entry for entry in group if entry is not None]
+            self._write(sorted(entries, key=lambda entry: type(entry[0].value) not in first))
         connection.close()
 
     def _write(self, group: Sequence[tuple[Item, Future[Any]]]) -> None:
@@ -93,6 +96,7 @@ class Writer:
                 group[0][1].set_exception(error)
             else:
                 # One bad item must not take the others with it.
+                log.warning("group_split", error=repr(error), items=len(group))
                 for entry in group:
                     self._write([entry])
             return
@@ -107,7 +111,7 @@ class Writer:
         while True:
             try:
                 return self._transaction(items)
-            except OperationalError as error:
+            except (OperationalError, InterfaceError) as error:
                 log.warning("database_away", error=str(error).splitlines()[0], items=len(items))
                 self._reset_connection()
                 if self._stopping.is_set() and attempt >= len(_RETRY_SECONDS):

@@ -117,6 +117,8 @@ class Store:
 
     def forget_secret(self, secret: bytes) -> None:
         """Drop a settled message's secret, so that a second attempt is told apart from the first."""
+        if not self.path.exists():
+            return
         with self._open() as connection:
             connection.execute("DELETE FROM whatsmeow_message_secrets WHERE key = ?", [secret])
 

@@ -10,8 +10,8 @@ import msgspec
 from config.api.problems import FieldError, Problem, invalid
 from instances.whatsapp.jids import InvalidJid, Jid, recipient
 
-_AT = re.compile(r"(?P<words>.*?)(?: - at `\$(?P<path>[^`]*)`)?")
-_UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>.*)`")
+_AT = re.compile(r"(?P<words>.*?)(?: - at `\$(?P<path>[^`]*)`)?", re.DOTALL)
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>.*)`", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(?P<name>.*)`")
 
 
@@ -59,6 +59,7 @@ def parse(body: bytes) -> Send:
         raise Problem("invalid_request", "Some fields are not valid.", errors=[_field_error(str(error))]) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Problem("malformed_json", str(error)) from error
-    if "\x00" in send.text.body or "\x00" in (send.client_ref or ""):
-        raise invalid("", "null_characters", "Null characters are not allowed.")
+    for pointer, text in {"/text/body": send.text.body, "/client_ref": send.client_ref or ""}.items():
+        if "\x00" in text:
+            raise invalid(pointer, "null_characters_not_allowed", "Null characters are not allowed.")
     return send

@@ -24,7 +24,7 @@ class CodeInput(Input):
 
 
 class ImageInput(Input):
-    data = Text(help_text="Base64")
+    data = Text(help_text="Base64")  # type: ignore[assignment]  # the field shadows the property
     caption = Text(max_length=1024, required=False, allow_blank=True)
     mimetype = Text(max_length=100, required=False)
 

@@ -1,0 +1,1 @@
+"""Reproducible load on the whole product: one command, one table (docs/benchmarks.md)."""

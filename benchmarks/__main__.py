@@ -1,0 +1,66 @@
+"""``make bench``: starts the product, measures it row by row, prints the table and writes it as JSON."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+from benchmarks import accept, lane, memory, receive
+from benchmarks.client import LoadError
+from benchmarks.options import DATABASES, Options, parse
+from benchmarks.product import Product
+from benchmarks.report import Row, head, table, write
+from stack.testing import RunningStack
+
+# The messages before the memory: the session worker is started anew in between.
+PARTS: tuple[Callable[[Product, Options], Iterator[Row]], ...] = (
+    accept.measure,
+    lane.measure,
+    receive.measure,
+    memory.measure,
+)
+
+
+def measure(options: Options) -> list[Row]:
+    """All rows, from a product started for them alone and removed afterwards. Raises LoadError."""
+    started = time.monotonic()
+
+    def say(text: str) -> None:
+        print(f"{time.monotonic() - started:6.1f} s  {text}", file=sys.stderr, flush=True)
+
+    rows: list[Row] = []
+    say("starting the product")
+    with RunningStack({"DATABASE_URL": DATABASES[options.database]}) as stack:
+        product = Product(stack)
+        try:
+            say("linking a number")
+            product.link_first()
+            for part in PARTS:
+                for row in part(product, options):
+                    say(row.name)
+                    rows.append(row)
+        finally:
+            product.close()
+    say("done")
+    return rows
+
+
+def main(argv: list[str]) -> int:
+    """0 when everything was measured; 1 when something did not work, with no table: half a table misleads."""
+    options = parse(argv)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    about = head(options.database)
+    try:
+        rows = measure(options)
+    except (LoadError, AssertionError) as error:  # the latter is how RunningStack says that it did not start
+        print(f"benchmarks: {error}", file=sys.stderr)
+        return 1
+    print(table(about, rows))
+    write(options.output, about, options.sizes, rows)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

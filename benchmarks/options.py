@@ -1,0 +1,65 @@
+"""The sizes of a run, from the command line."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+DATABASES = {"sqlite": "", "postgres": "embedded"}  # as DATABASE_URL for the stack
+_QUICK = {"messages": 60, "events": 10, "rounds": 1, "numbers": (1, 4)}
+
+
+@dataclass(frozen=True)
+class Options:
+    """``numbers`` are ascending counts of connected numbers, beginning with 1."""
+
+    output: Path
+    database: str
+    connections: tuple[int, ...]
+    messages: int
+    events: int
+    rounds: int
+    numbers: tuple[int, ...]
+
+    @property
+    def sizes(self) -> dict[str, Any]:
+        """What the figures depend on, for the JSON."""
+        return {name: value for name, value in asdict(self).items() if name not in ("output", "database")}
+
+
+def parse(argv: list[str]) -> Options:
+    """Ends the process with a usage message for arguments that cannot be."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Starts the product in a temporary folder, measures it, prints one table, removes everything.",
+    )
+    parser.add_argument(
+        "output", nargs="?", type=Path, default=Path("var/bench.json"), help="the JSON file (default %(default)s)"
+    )
+    parser.add_argument("--stack", choices=list(DATABASES), default="sqlite", help="the database (default %(default)s)")
+    parser.add_argument("--quick", action="store_true", help="small sizes: does everything work, in seconds")
+    parser.add_argument("--connections", type=_counts, default=(1, 16), help="of the load generator (default 1,16)")
+    parser.add_argument("--messages", type=_count, help="accepted, and queued, in each run (default 500)")
+    parser.add_argument("--events", type=_count, help="inbound messages until the webhook (default 100)")
+    parser.add_argument("--rounds", type=_count, help="full lane and bare loop in turn; medians count (default 3)")
+    parser.add_argument("--numbers", type=_counts, help="connected numbers to weigh (default 1,20,100)")
+    given = parser.parse_args(argv)
+    sizes: dict[str, Any] = {"messages": 500, "events": 100, "rounds": 3, "numbers": (1, 20, 100)}
+    if given.quick:
+        sizes |= _QUICK
+    sizes |= {name: value for name in sizes if (value := getattr(given, name)) is not None}
+    if sizes["numbers"][0] != 1:
+        sizes["numbers"] = (1, *sizes["numbers"])
+    return Options(given.output, given.stack, given.connections, **sizes)
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= 1_000_000):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a count above zero")
+    return int(text)
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    return tuple(sorted({_count(part) for part in text.split(",")}))

@@ -1,0 +1,247 @@
+"""The running product as the benchmarks use it: REST, the sandbox's control socket, and its processes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+
+from benchmarks.client import Load, LoadError, load, request_bytes, run
+from stack.paths import Paths
+from stack.testing import RunningStack
+
+SESSIONS = "sessions-sandbox-1"
+LONGEST_SECONDS = 180.0  # for anything to come true
+LINKS_AT_ONCE = 6
+_FIRST_PHONE = 15_560_000_000
+_ACKNOWLEDGED = {"sent", "delivered", "read", "played"}
+
+
+def wait_until(condition: Callable[[], Any], what: str, every: float = 0.1) -> Any:
+    """The first true value of `condition`. Raises LoadError after LONGEST_SECONDS."""
+    deadline = time.monotonic() + LONGEST_SECONDS
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise LoadError(f"{what} did not come true within {LONGEST_SECONDS:.0f} s")
+        time.sleep(every)
+    return value
+
+
+class Posted(NamedTuple):
+    """Messages accepted under load."""
+
+    load: Load
+    ids: list[str]
+
+
+class Product:
+    """A started RunningStack with an instance, the number it is linked to, and a virtual phone, the receiver."""
+
+    def __init__(self, stack: RunningStack) -> None:
+        self.stack = stack
+        self.instance = stack.instance
+        self.number, self.receiver = stack.phones
+        paths = Paths.of(stack.environ)
+        self.sandbox_ready = paths.sandbox / "ready.json"
+        self.control_socket = str(paths.sockets / "sandbox.sock")
+        self._api = httpx.Client(**self.api_options)
+        self._control = httpx.Client(**self.control_options)
+        self._phones = 0
+
+    def close(self) -> None:
+        self._api.close()
+        self._control.close()
+
+    @property
+    def api_options(self) -> dict[str, Any]:
+        """For an httpx client of the REST API."""
+        headers = {"Authorization": f"Bearer {self.stack.key}"}
+        return {"base_url": self.stack.address, "headers": headers, "timeout": 60.0, "trust_env": False}
+
+    @property
+    def control_options(self) -> dict[str, Any]:
+        """For an httpx client of the sandbox; ``transport`` is the caller's when it is asynchronous."""
+        transport = httpx.HTTPTransport(uds=self.control_socket)
+        return {"transport": transport, "base_url": "http://sandbox", "timeout": 30.0, "trust_env": False}
+
+    def api(self, method: str, path: str, **options: Any) -> Any:
+        """The JSON of an answer. Raises LoadError for an error answer."""
+        return _checked(self._api.request(method, path, **options))
+
+    def control(self, name: str, **arguments: Any) -> Any:
+        """Call a method of the sandbox's control API. Raises LoadError."""
+        return _checked(self._control.post(f"/control/{name}", json=arguments))["result"]
+
+    # --- numbers ----------------------------------------------------------------------------
+
+    def new_phone(self) -> str:
+        """A virtual phone in the organization's realm that the product's database does not know."""
+        self._phones += 1
+        number = str(_FIRST_PHONE + self._phones)
+        self.control("create_phone", phone=number, realm=self.stack.organization["id"])
+        return number
+
+    def link_first(self) -> None:
+        """Link the prepared instance with its prepared phone, and let both have met."""
+        self.link([(self.instance, self.number)])
+        self.wait_for_acknowledgements([self.post_message("hello")])
+
+    def add_numbers(self, count: int) -> None:
+        """Create so many instances and link each, through the REST API."""
+        numbers = []
+        for _ in range(count):
+            self._phones += 1
+            phone = str(_FIRST_PHONE + self._phones)
+            self.api("POST", "/api/sandbox/phones", json={"phone": phone, "name": f"Number {self._phones}"})
+            instance = self.api("POST", "/api/instances", json={"name": phone, "network": "sandbox"})["id"]
+            numbers.append((instance, phone))
+        self.link(numbers)
+
+    def link(self, numbers: list[tuple[str, str]]) -> None:
+        """Connect instances and have each scanned by its phone, LINKS_AT_ONCE at a time. Raises LoadError."""
+        try:
+            run(self._link_all(numbers))
+        except TimeoutError:
+            raise LoadError(f"linking {len(numbers)} numbers takes too long") from None
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+
+    async def _link_all(self, numbers: list[tuple[str, str]]) -> None:
+        slots = asyncio.Semaphore(LINKS_AT_ONCE)
+        async with httpx.AsyncClient(**self.api_options) as client, asyncio.timeout(LONGEST_SECONDS + len(numbers) * 5):
+
+            async def link(instance: str, phone: str) -> None:
+                async with slots:
+                    _checked(await client.post(f"/api/instances/{instance}/connect"))
+                    scan = {"instance": instance}
+                    while (
+                        answer := await client.post(f"/api/sandbox/phones/{phone}/scan", json=scan)
+                    ).status_code == 409:
+                        await asyncio.sleep(0.3)  # there is no code to scan yet
+                    _checked(answer)
+                    while _checked(await client.get(f"/api/instances/{instance}"))["state"] != "connected":
+                        await asyncio.sleep(0.3)
+
+            async with asyncio.TaskGroup() as group:
+                for number in numbers:
+                    group.create_task(link(*number))
+
+    def connected(self) -> int:
+        """How many of the organization's instances are connected."""
+        page = self.api("GET", "/api/instances", params={"limit": 100})
+        states = [row["state"] for row in page["results"]]
+        while page["next"]:
+            page = self.api("GET", page["next"])
+            states += [row["state"] for row in page["results"]]
+        return states.count("connected")
+
+    # --- messages ---------------------------------------------------------------------------
+
+    def post(self, messages: int, connections: int) -> Posted:
+        """POST so many messages as fast as they are accepted. Raises LoadError unless each answer is 202."""
+        requests = [
+            request_bytes(
+                *(self.stack.address, "POST", "/api/messages", json.dumps(self._body(f"message {number}")).encode()),
+                Authorization=f"Bearer {self.stack.key}",
+            )
+            for number in range(messages)
+        ]
+        done = load(self.stack.address, requests, connections=connections, status=202)
+        return Posted(done, [json.loads(body)["id"] for body in done.bodies])
+
+    def post_message(self, text: str) -> str:
+        """One message; its id."""
+        return str(self.api("POST", "/api/messages", json=self._body(text))["id"])
+
+    def _body(self, text: str) -> dict[str, Any]:
+        return {"instance": self.instance, "to": self.receiver, "type": "text", "text": {"body": text}}
+
+    def status(self, message_id: str) -> str:
+        """Raises LoadError when the message failed or is in doubt: then there is nothing to measure."""
+        status = str(self.api("GET", f"/api/messages/{message_id}")["status"])
+        if status in ("failed", "unconfirmed"):
+            raise LoadError(f"message {message_id} is {status}")
+        return status
+
+    def wait_for_acknowledgements(self, ids: list[str]) -> float:
+        """Wait until the server has acknowledged all; returns the moment (perf_counter), at most 0.1 s late.
+
+        The newest is watched, since the lane sends in order; then every one is checked.
+        """
+        newest = max(ids)
+        wait_until(lambda: self.status(newest) in _ACKNOWLEDGED, "the acknowledgement of the newest message")
+        moment = time.perf_counter()
+        if waiting := set(ids) - self._acknowledged(set(ids)):
+            wait_until(lambda: all(self.status(one) in _ACKNOWLEDGED for one in waiting), "the other acknowledgements")
+            moment = time.perf_counter()
+        return moment
+
+    def _acknowledged(self, ids: set[str]) -> set[str]:
+        found: set[str] = set()
+        oldest = min(ids)
+        url: str | None = f"/api/messages?instance={self.instance}&limit=100"
+        while url:
+            page = self.api("GET", url)
+            found |= {row["id"] for row in page["results"] if row["status"] in _ACKNOWLEDGED}
+            url = page["next"] if page["results"][-1]["id"] > oldest else None
+        return found & ids
+
+    # --- processes --------------------------------------------------------------------------
+
+    @contextmanager
+    def silent_network(self) -> Iterator[None]:
+        """The sandbox is stopped (SIGSTOP): connections stay open and nothing is answered."""
+        pid = self.stack.kill("sandbox", signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    def restart_session_worker(self) -> float:
+        """End it in order; the supervisor starts it anew. Returns the seconds until all numbers are back."""
+        wanted, started = self.connected(), time.perf_counter()
+        old = self.stack.kill(SESSIONS, signal.SIGTERM)
+        self.stack.wait_for_restart(SESSIONS, old, seconds=60)
+        # Both: an instance may still be called connected when its session is gone.
+        wait_until(lambda: self._sessions() == wanted and self.connected() == wanted, "the numbers' return")
+        return time.perf_counter() - started
+
+    def _sessions(self) -> int:
+        """Linked devices that are connected to the network now."""
+        accounts = self.control("state")["accounts"].values()
+        return sum(device["connected"] for devices in accounts for number, device in devices.items() if number != "0")
+
+    def memory(self) -> tuple[float, int]:
+        """RSS of the session worker in MB (2**20) when it has come to rest, and its threads."""
+        pid = self.stack.processes()[SESSIONS]["pid"]
+        last, rest = _status(pid)["VmRSS"], 0
+        for _ in range(20):
+            time.sleep(0.5)
+            now = _status(pid)["VmRSS"]
+            rest = rest + 1 if abs(now - last) < 1024 else 0
+            last = now
+            if rest == 4:
+                break
+        return last / 1024, _status(pid)["Threads"]
+
+
+def _status(pid: int) -> dict[str, int]:
+    """The numbers of /proc/PID/status; sizes are kB."""
+    lines = (line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return {name: int(words.split()[0]) for name, words in lines if words.split() and words.split()[0].isdigit()}
+
+
+def _checked(answer: httpx.Response) -> Any:
+    if answer.is_error:
+        raise LoadError(
+            f"{answer.request.method} {answer.request.url} answered {answer.status_code}: {answer.text[:300]}"
+        )
+    return answer.json() if answer.content else None

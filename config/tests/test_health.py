@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.core.cache import cache
+from django.test import Client
+from pytest_django import Settings
+
+from config import pulse
+from config.tasks import pulse as pulse_task
+from conftest import Person
+from instances.models import Instance
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _alive(settings: Settings) -> None:
+    """All is well: nothing to hold, no sandbox, and every process gives its sign of life."""
+    settings.SANDBOX_ENABLED = False
+    pulse_task()
+    pulse.beat("live")
+
+
+def parts(client: Client, status: int) -> dict[str, Any]:
+    answer = client.get("/health")
+    assert answer.status_code == status, answer.content
+    body: dict[str, Any] = answer.json()
+    assert body["status"] == ("ok" if status == 200 else "unhealthy")
+    return dict(body["parts"])
+
+
+def test_all_is_well(client: Client) -> None:
+    found = parts(client, 200)
+    assert set(found) == {"database", "redis", "tasks", "live", "session_workers", "sandbox"}
+    assert all(part["ok"] for part in found.values())
+
+
+@pytest.mark.parametrize(("name", "word"), [("tasks", "task worker"), ("live", "/ws/")])
+def test_a_process_without_a_sign_of_life_is_named(client: Client, name: str, word: str) -> None:
+    cache.delete(f"pulse:{name}")
+    found = parts(client, 503)
+    assert word in found[name]["detail"]
+    assert [part for part, state in found.items() if not state["ok"]] == [name]
+
+
+def test_without_redis_the_rest_is_still_told(client: Client, settings: Settings) -> None:
+    gone = settings.CACHES["default"] | {"LOCATION": "unix:///nowhere/valkey.sock"}
+    settings.CACHES = {"default": gone}
+    found = parts(client, 503)
+    assert "Redis does not answer" in found["redis"]["detail"]
+    assert {name for name, state in found.items() if state["ok"]} == {"database", "session_workers", "sandbox"}
+
+
+def test_a_number_without_a_session_worker_is_told(client: Client, instance: Instance) -> None:
+    assert parts(client, 503)["session_workers"] == {"ok": False, "detail": "No session worker for: sandbox."}
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # the HTTP library drops a socket that cannot connect
+def test_a_sandbox_that_does_not_answer_is_told(client: Client, settings: Settings, alice: Person) -> None:
+    settings.SANDBOX_ENABLED, settings.SANDBOX_CONTROL = True, "/nowhere/sandbox.sock"
+    found = parts(client, 503)
+    assert found["sandbox"] == {"ok": False, "detail": "The sandbox network is not available now."}
+    assert found["session_workers"]["detail"] == "No session worker for: sandbox, whatsapp."
+
+
+def test_without_the_database_the_rest_is_still_told() -> None:
+    code = (
+        "import django; django.setup();"
+        "from django.test import RequestFactory; from config.api.health import health;"
+        "answer = health(RequestFactory().get('/health'));"
+        "print(answer.status_code, answer.content.decode())"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=django_settings.BASE_DIR,
+        env=os.environ | {"DATABASE_URL": "sqlite:////nowhere/db.sqlite3", "DJANGO_SETTINGS_MODULE": "config.settings"},
+        capture_output=True,
+        text=True,
+    )
+    status, _, body = ended.stdout.partition(" ")
+    found = json.loads(body)["parts"]
+    assert status == "503"
+    assert {name for name, state in found.items() if not state["ok"]} >= {"database", "session_workers"}
+    assert "The database does not answer" in found["database"]["detail"]
+    assert found["redis"]["ok"]
+
+
+def test_a_process_that_answers_is_alive(client: Client) -> None:
+    assert client.get("/livez").json() == {"status": "ok"}
+
+
+def test_the_version_is_the_one_of_the_file(client: Client) -> None:
+    version = (django_settings.BASE_DIR / "VERSION").read_text().strip()
+    assert client.get("/api/version").json() == {"name": "whatsapp-api", "version": version}
+    assert client.head("/api/version").status_code == 200

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+from pytest_django import Settings
+
+from config.ids import new_id
+from instances.tests.library_store import DEVICE, Library
+from instances.whatsapp.store import Store, Trace
+
+SECRET, OTHER = b"1" * 32, b"2" * 32
+
+
+@pytest.fixture
+def store(tmp_path: Path, settings: Settings) -> Store:
+    settings.SESSION_STORE_DIR = tmp_path / "sessions"
+    return Store(new_id("ins"))
+
+
+@pytest.fixture
+def library(store: Store) -> Library:
+    """The library has linked a device and the order of its writes is watched."""
+    found = Library(store)
+    found.make_tables()
+    found.link()
+    store.watch_order()
+    return found
+
+
+def test_a_number_without_a_file_holds_nothing(store: Store) -> None:
+    assert not store.has_device(DEVICE)
+    assert store.device() is None
+    assert store.trace(SECRET) == (Trace.ABSENT, None)
+    assert not store.path.exists()
+
+
+def test_a_file_without_tables_holds_no_device(store: Store) -> None:
+    store.prepare()
+    store.path.touch()
+    assert not store.has_device(DEVICE)
+
+
+def test_the_device_of_a_link_is_found(store: Store, library: Library) -> None:
+    assert store.has_device(DEVICE)
+    assert not store.has_device("15550100001:4@s.whatsapp.net")
+    assert store.device() == (DEVICE, "777:3@lid")
+
+
+def test_tables_without_a_link_hold_no_device(store: Store) -> None:
+    Library(store).make_tables()
+    assert store.device() is None
+    assert not store.has_device(DEVICE)
+
+
+def test_the_folder_is_for_its_owner_alone(store: Store) -> None:
+    store.prepare()
+    assert stat.S_IMODE(store.path.parent.stat().st_mode) == 0o700
+
+
+def test_erasing_leaves_nothing_and_can_be_done_twice(store: Store, library: Library) -> None:
+    store.erase()
+    store.erase()
+    assert list(store.path.parent.iterdir()) == []
+
+
+def test_a_message_whose_secret_is_not_there_did_not_leave(store: Store, library: Library) -> None:
+    library.store_secret("A", OTHER)
+    library.encrypt()
+    assert store.trace(SECRET) == (Trace.ABSENT, None)
+
+
+def test_a_message_that_was_not_encrypted_did_not_leave(store: Store, library: Library) -> None:
+    library.encrypt()
+    library.store_secret("A", SECRET)
+    assert store.trace(SECRET) == (Trace.NOT_ENCRYPTED, "A")
+
+
+def test_the_first_message_of_a_link_that_was_not_encrypted_did_not_leave(store: Store, library: Library) -> None:
+    library.store_secret("A", SECRET)
+    assert store.trace(SECRET) == (Trace.NOT_ENCRYPTED, "A")
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_message_that_was_encrypted_may_have_left(store: Store, library: Library, again: bool) -> None:
+    if again:
+        library.encrypt()
+    library.store_secret("A", SECRET)
+    library.encrypt()
+    assert store.trace(SECRET) == (Trace.POSSIBLE, "A")
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_group_message_that_was_encrypted_may_have_left(store: Store, library: Library, again: bool) -> None:
+    if again:
+        library.encrypt_for_group()
+    library.store_secret("A", SECRET)
+    library.encrypt_for_group()
+    assert store.trace(SECRET) == (Trace.POSSIBLE, "A")
+
+
+def test_a_message_before_the_last_one_may_have_left(store: Store, library: Library) -> None:
+    library.store_secret("A", SECRET)
+    library.encrypt()
+    library.store_secret("B", OTHER)
+    assert store.trace(SECRET) == (Trace.POSSIBLE, "A")
+    assert store.trace(OTHER) == (Trace.NOT_ENCRYPTED, "B")
+
+
+def test_a_message_received_in_between_makes_a_doubt_and_never_a_certainty(store: Store, library: Library) -> None:
+    library.store_secret("A", SECRET)
+    library.encrypt(to="somebody else")  # decrypting writes the same table
+    library.store_secret("inbound", OTHER)
+    assert store.trace(SECRET) == (Trace.POSSIBLE, "A")
+
+
+def test_a_second_attempt_is_told_apart_from_the_first(store: Store, library: Library) -> None:
+    library.store_secret("A", SECRET)
+    library.encrypt()
+    store.forget_secret(SECRET)
+    assert store.trace(SECRET) == (Trace.ABSENT, None)
+    library.store_secret("B", SECRET)
+    assert store.trace(SECRET) == (Trace.NOT_ENCRYPTED, "B")
+
+
+def test_watching_twice_changes_nothing(store: Store, library: Library) -> None:
+    library.store_secret("A", SECRET)
+    store.watch_order()
+    assert store.trace(SECRET) == (Trace.NOT_ENCRYPTED, "A")
+    library.encrypt()
+    store.watch_order()
+    assert store.trace(SECRET) == (Trace.POSSIBLE, "A")
+
+
+def test_the_phone_behind_a_lid_is_known_once_it_was_learned(store: Store, library: Library) -> None:
+    assert store.phone_of_lid("777") is None
+    library.learn_lid("777", "15550100001")
+    assert store.phone_of_lid("777") == "15550100001"

@@ -1,0 +1,104 @@
+"""After a crash: what the client library's store tells of messages whose sending was begun."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pytest_django import Settings
+
+from instances.models import Instance
+from instances.tests.library_store import Library
+from instances.whatsapp.store import Store, Trace
+from messaging.doubt import settle
+from messaging.models import Message
+from messaging.states import Status
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def store(instance: Instance, tmp_path: Path, settings: Settings) -> Store:
+    settings.SESSION_STORE_DIR = tmp_path
+    return Store(instance.id)
+
+
+@pytest.fixture
+def library(store: Store) -> Library:
+    found = Library(store)
+    found.make_tables()
+    found.link()
+    store.watch_order()
+    return found
+
+
+@pytest.fixture
+def begun(instance: Instance, make_message: Callable[..., Message]) -> list[Message]:
+    """A batch of three whose sending the worker had begun."""
+    return [make_message(instance, status=Status.SENDING) for _ in range(3)]
+
+
+def send(library: Library, row: Message, wa_id: str, *, encrypted: bool = True) -> None:
+    library.store_secret(wa_id, bytes(row.secret))
+    if encrypted:
+        library.encrypt()
+
+
+def settled(store: Store, rows: list[Message]) -> list[tuple[str, str | None]]:
+    outcomes = list(settle(store, rows))
+    assert [outcome.message_id for outcome in outcomes] == [row.id for row in rows]
+    return [(outcome.status, outcome.wa_id) for outcome in outcomes]
+
+
+def test_what_was_never_begun_is_queued_again(store: Store, library: Library, begun: list[Message]) -> None:
+    assert settled(store, begun) == [("queued", None)] * 3
+
+
+def test_without_a_store_nothing_was_begun(store: Store, begun: list[Message]) -> None:
+    assert settled(store, begun) == [("queued", None)] * 3
+    assert not store.path.exists()
+
+
+def test_the_last_one_that_was_encrypted_is_in_doubt(store: Store, library: Library, begun: list[Message]) -> None:
+    send(library, begun[0], "A")
+    assert settled(store, begun) == [("unconfirmed", "A"), ("queued", None), ("queued", None)]
+
+
+def test_the_one_before_the_last_has_been_acknowledged(store: Store, library: Library, begun: list[Message]) -> None:
+    send(library, begun[0], "A")
+    send(library, begun[1], "B")
+    assert settled(store, begun) == [("sent", "A"), ("unconfirmed", "B"), ("queued", None)]
+
+
+def test_the_last_one_that_was_not_encrypted_has_not_left(store: Store, library: Library, begun: list[Message]) -> None:
+    send(library, begun[0], "A")
+    send(library, begun[1], "B", encrypted=False)
+    assert settled(store, begun) == [("sent", "A"), ("queued", None), ("queued", None)]
+
+
+def test_a_doubt_says_what_it_is_about(store: Store, library: Library, begun: list[Message]) -> None:
+    send(library, begun[0], "A")
+    outcome = next(iter(settle(store, begun)))
+    assert (outcome.error_code, outcome.at) == ("worker_lost", None)
+    assert outcome.error_detail
+
+
+def test_what_is_queued_again_leaves_no_trace_for_the_second_attempt(
+    store: Store, library: Library, begun: list[Message]
+) -> None:
+    send(library, begun[0], "A", encrypted=False)
+    settled(store, begun)
+    assert store.trace(bytes(begun[0].secret)) == (Trace.ABSENT, None)
+    send(library, begun[0], "A2")
+    assert settled(store, begun[:1]) == [("unconfirmed", "A2")]
+
+
+def test_settling_again_gives_the_same(store: Store, library: Library, begun: list[Message]) -> None:
+    send(library, begun[0], "A")
+    send(library, begun[1], "B")
+    assert settled(store, begun) == settled(store, begun)
+
+
+def test_nothing_begun_is_nothing_to_settle(store: Store) -> None:
+    assert settled(store, []) == []

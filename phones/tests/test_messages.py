@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from conftest import Person, assert_problem
+from phones.tests.numbers import new_number
+
+pytestmark = pytest.mark.django_db
+PIXEL = base64.b64encode(
+    base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
+).decode()
+
+
+@pytest.fixture
+def carla(alice: Person, sandbox: Callable[..., Any]) -> str:
+    """The number of a virtual phone of Alice's organization."""
+    return _phone(alice, "Carla")
+
+
+@pytest.fixture
+def carl(alice: Person, sandbox: Callable[..., Any]) -> str:
+    return _phone(alice, "Carl")
+
+
+def _phone(person: Person, name: str) -> str:
+    number = new_number()
+    answer = person.client.post("/api/sandbox/phones", {"phone": number, "name": name}, format="json")
+    assert answer.status_code == 201
+    return number
+
+
+def send(person: Person, number: str, **body: Any) -> Any:
+    return person.client.post(f"/api/sandbox/phones/{number}/messages", body, format="json")
+
+
+def received(person: Person, number: str, **query: Any) -> Any:
+    return person.client.get(f"/api/sandbox/phones/{number}/messages", query)
+
+
+def test_what_one_phone_writes_another_receives(bob: Person, carla: str, carl: str) -> None:
+    answer = send(bob, carla, to=f"+{carl}", text="hello")
+    assert answer.status_code == 201
+    (row,) = received(bob, carl).json()["results"]
+    assert row.items() >= {"id": answer.json()["id"], "from": carla, "type": "text", "text": "hello"}.items()
+
+
+def test_an_image_is_received_with_its_caption(alice: Person, carla: str, carl: str) -> None:
+    answer = send(alice, carla, to=carl, image={"data": PIXEL, "caption": "a pixel", "mimetype": "image/png"})
+    assert answer.status_code == 201
+    (row,) = received(alice, carl).json()["results"]
+    assert row["type"] == "image"
+
+
+def test_what_a_phone_has_seen_comes_in_pages(alice: Person, carla: str, carl: str) -> None:
+    for text in "abc":
+        send(alice, carla, to=carl, text=text)
+    first = received(alice, carl, limit=2).json()
+    second = received(alice, carl, limit=2, after=first["next"]).json()
+    assert [row["text"] for row in first["results"] + second["results"]] == ["a", "b", "c"]
+    assert second["next"] is None
+
+
+def test_a_message_is_marked_as_read_once_or_twice(alice: Person, carla: str, carl: str) -> None:
+    message_id = send(alice, carla, to=carl, text="hello").json()["id"]
+    path = f"/api/sandbox/phones/{carl}/messages/{message_id}/read"
+    for _ in range(2):
+        assert alice.client.post(path).json() == {"id": message_id, "status": "read"}
+
+
+def test_a_message_that_is_not_there_cannot_be_marked(alice: Person, carl: str) -> None:
+    assert_problem(alice.client.post(f"/api/sandbox/phones/{carl}/messages/nothing/read"), 404, "not_found")
+
+
+def test_a_number_that_nobody_has_gets_nothing(alice: Person, carla: str) -> None:
+    assert_problem(send(alice, carla, to=new_number(), text="hello"), 422, "not_on_whatsapp")
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"to": "15550100002"}, ""),
+        ({"to": "15550100002", "text": "x", "image": {"data": PIXEL}}, ""),
+        ({"text": "x"}, "/to"),
+        ({"to": 15550100002, "text": "x"}, "/to"),
+        ({"to": "15550100002", "text": ""}, "/text"),
+        ({"to": "15550100002", "text": 5}, "/text"),
+        ({"to": "15550100002", "text": "x" * 4097}, "/text"),
+        ({"to": "15550100002", "image": PIXEL}, "/image"),
+        ({"to": "15550100002", "image": {}}, "/image/data"),
+        ({"to": "15550100002", "image": {"data": 5}}, "/image/data"),
+        ({"to": "15550100002", "image": {"data": PIXEL, "url": "file:///etc/passwd"}}, "/image/url"),
+        ({"to": "15550100002", "video": {}}, "/video"),
+    ],
+)
+def test_what_cannot_be_sent_is_refused(alice: Person, carla: str, body: dict[str, Any], pointer: str) -> None:
+    problem = assert_problem(send(alice, carla, **body), 400, "invalid_request")
+    assert problem["errors"][0]["pointer"] == pointer
+
+
+def test_an_image_that_is_not_base64_is_refused(alice: Person, carla: str, carl: str) -> None:
+    assert_problem(send(alice, carla, to=carl, image={"data": "§"}), 400, "invalid_request")
+
+
+@pytest.mark.parametrize("query", [{"after": "x"}, {"after": -1}, {"limit": 0}, {"limit": 101}, {"since": 1}])
+def test_a_page_that_cannot_be_is_refused(alice: Person, carl: str, query: dict[str, Any]) -> None:
+    problem = assert_problem(received(alice, carl, **query), 400, "invalid_request")
+    assert problem["errors"][0]["pointer"] == f"/{next(iter(query))}"
+
+
+def test_a_phone_that_the_network_forgot_is_made_there_again(
+    alice: Person, carla: str, sandbox: Callable[..., Any]
+) -> None:
+    from phones.models import VirtualPhone
+
+    forgotten = new_number()
+    VirtualPhone.objects.create(organization=alice.organization, phone=forgotten, name="Forgotten")
+    assert send(alice, carla, to=forgotten, text="hello").status_code == 201
+    assert [row["text"] for row in received(alice, forgotten).json()["results"]] == ["hello"]
