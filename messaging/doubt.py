@@ -28,7 +28,7 @@ def settle(store: Store, rows: Sequence[Message]) -> Iterator[Outcome]:
         if trace is not Trace.POSSIBLE:
             store.forget_secret(bytes(row.secret))
             yield Outcome(row.pk, Status.QUEUED)
-        elif place < begun[-1]:
+        elif wa_id is not None and place < begun[-1]:
             yield Outcome(row.pk, Status.SENT, wa_id, datetime.now(UTC))
         else:
             detail = "The worker ended while the message was being sent; a receipt will tell."

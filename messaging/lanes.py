@@ -33,7 +33,7 @@ from messaging.states import Status
 
 log = structlog.get_logger(__name__)
 BATCH = 20
-_IDLE_SECONDS = 5.0
+_IDLE_SECONDS, _RETRY_SECONDS = 5.0, 0.2
 _LONGEST_SETTLE_SECONDS = 0.5  # so that a chat that never pauses cannot starve the lane
 _REMEMBERED_CHATS = 1_000
 
@@ -57,13 +57,7 @@ class Lane:
 
     def offline(self) -> None:
         with self._busy:
-            try:
-                begun = Message.objects.filter(instance_id=self._held.instance_id, status=Status.SENDING)
-                rows = list(begun.order_by("id"))
-            finally:
-                connection.close()
-            for outcome in settle(self._held.store, rows):
-                self._held.write(outcome).result()
+            self._settle()
 
     def seen(self, news: News) -> None:
         if isinstance(news, Inbound):
@@ -99,6 +93,25 @@ class Lane:
             except Exception:
                 log.exception("lane_failed")
                 self._stopping.wait(1.0)
+                self._recover()
+
+    def _recover(self) -> None:
+        """What was claimed when the lane failed must not wait for the next connect."""
+        try:
+            with self._busy:
+                self._settle()
+        except Exception:
+            log.exception("lane_not_recovered")
+        self._awake.set()
+
+    def _settle(self) -> None:
+        try:
+            begun = Message.objects.filter(instance_id=self._held.instance_id, status=Status.SENDING)
+            rows = list(begun.order_by("id"))
+        finally:
+            connection.close()
+        for outcome in settle(self._held.store, rows):
+            self._held.write(outcome).result()
 
     @property
     def _may_send(self) -> bool:
@@ -111,17 +124,21 @@ class Lane:
                 return False
             rows: list[Message] = self._held.write(Claim(BATCH)).result()
             written: list[Future[Any]] = []
-            for place, row in enumerate(rows):
-                if not self._may_send:
-                    written.append(self._held.write(PutBack(tuple(row.pk for row in rows[place:]))))
-                    break
-                outcome = self._send(row)
+            done, again = 0, False
+            while done < len(rows) and self._may_send and not again:
+                outcome = self._send(rows[done])
                 written.append(self._held.write(outcome))
                 if outcome.status != Status.SENT:
                     written[-1].result()  # `settle` relies on it
+                again = outcome.status == Status.QUEUED
+                done += 1
+            if rest := tuple(row.pk for row in rows[done:]):
+                written.append(self._held.write(PutBack(rest)))
             for future in written:
                 future.result()
-            return bool(rows)
+        if again:
+            self._stopping.wait(_RETRY_SECONDS)
+        return bool(rows)
 
     def _send(self, row: Message) -> Outcome:
         self._let_settle(row)
@@ -131,6 +148,9 @@ class Lane:
             failure = failure_of(str(error))
             log.info("send_failed", message=row.pk, code=failure.code)
             return self._failed(row, failure)
+        except Exception as error:
+            log.exception("send_broke", message=row.pk)
+            return self._failed(row, failure_of(repr(error)))
         return Outcome(row.pk, Status.SENT, sent.id, datetime.fromtimestamp(sent.timestamp, UTC))
 
     def _failed(self, row: Message, failure: Failure) -> Outcome:
@@ -140,7 +160,6 @@ class Lane:
             return Outcome(row.pk, Status.FAILED, **words)
         if failure.outcome == "retry":
             self._held.store.forget_secret(bytes(row.secret))
-            self._stopping.wait(0.2)
             return Outcome(row.pk, Status.QUEUED, **words)
         trace, wa_id = self._held.store.trace(bytes(row.secret))
         if trace is Trace.POSSIBLE:

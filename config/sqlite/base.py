@@ -26,7 +26,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         if self._turn is not None:
             fcntl.flock(self._turn, fcntl.LOCK_EX)
         try:
-            super()._start_transaction_under_autocommit()
+            super()._start_transaction_under_autocommit()  # type: ignore[misc]  # the stubs lack it
         except BaseException:
             self._end_turn()
             raise
@@ -37,19 +37,19 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def _commit(self) -> Any:
         try:
-            return super()._commit()
+            return super()._commit()  # type: ignore[misc]  # the stubs lack it
         finally:
             self._end_turn()
 
     def _rollback(self) -> Any:
         try:
-            return super()._rollback()
+            return super()._rollback()  # type: ignore[misc]  # the stubs lack it
         finally:
             self._end_turn()
 
     def _close(self) -> Any:
         try:
-            return super()._close()
+            return super()._close()  # type: ignore[misc]  # the stubs lack it
         finally:
             if self._turn is not None:
                 os.close(self._turn)

@@ -161,13 +161,13 @@ class Connection:
     def _connect_once(self) -> None:
         device_jid = self._device_jid
         assert device_jid is not None
+        for attachment in self._attachments:
+            attachment.offline()
         if not self.store.has_device(device_jid):
             self._end = StateChange(State.LOGGED_OUT, "store_lost")
             self._write(self._end)
             return
         self.store.watch_order()
-        for attachment in self._attachments:
-            attachment.offline()
         self._end = None
         client = self._client = Client(self.store.name, parse(device_jid), CODES, self._on_event)
         try:

@@ -39,7 +39,6 @@ CREATE TABLE whatsmeow_message_secrets (
     PRIMARY KEY (our_jid, chat_jid, sender_jid, message_id),
     FOREIGN KEY (our_jid) REFERENCES whatsmeow_device(jid) ON DELETE CASCADE ON UPDATE CASCADE
 );
-CREATE TABLE whatsmeow_lid_map (lid TEXT PRIMARY KEY, pn TEXT UNIQUE NOT NULL);
 """
 
 
@@ -88,6 +87,3 @@ class Library:
             " ON CONFLICT (our_jid, chat_id, sender_id) DO UPDATE SET sender_key = excluded.sender_key",
             DEVICE, group, DEVICE, b"key",
         )  # fmt: skip
-
-    def learn_lid(self, lid: str, phone: str) -> None:
-        self._run("INSERT INTO whatsmeow_lid_map (lid, pn) VALUES (?, ?)", lid, phone)

@@ -32,7 +32,7 @@ def library(store: Store) -> Library:
 def test_a_number_without_a_file_holds_nothing(store: Store) -> None:
     assert not store.has_device(DEVICE)
     assert store.device() is None
-    assert store.trace(SECRET) == (Trace.ABSENT, None)
+    assert store.trace(SECRET) == (Trace.POSSIBLE, None)
     assert not store.path.exists()
 
 
@@ -131,9 +131,3 @@ def test_watching_twice_changes_nothing(store: Store, library: Library) -> None:
     library.encrypt()
     store.watch_order()
     assert store.trace(SECRET) == (Trace.POSSIBLE, "A")
-
-
-def test_the_phone_behind_a_lid_is_known_once_it_was_learned(store: Store, library: Library) -> None:
-    assert store.phone_of_lid("777") is None
-    library.learn_lid("777", "15550100001")
-    assert store.phone_of_lid("777") == "15550100001"

@@ -35,7 +35,7 @@ class Trace(Enum):
 
     ABSENT = "the library never began: it did not leave"
     NOT_ENCRYPTED = "it was begun, but not encrypted: it did not leave"
-    POSSIBLE = "it may have left"
+    POSSIBLE = "it may have left, or nobody can know"
 
 
 class Store:
@@ -65,21 +65,18 @@ class Store:
 
     def has_device(self, device_jid: str) -> bool:
         """False also for a missing file. To connect without the row would end the process."""
-        if not self.path.exists():
-            return False
-        with self._open() as connection:
-            try:
-                row = connection.execute("SELECT 1 FROM whatsmeow_device WHERE jid = ?", [device_jid])
-            except sqlite3.OperationalError:
-                return False
-            return row.fetchone() is not None
+        device = self.device()
+        return device is not None and device[0] == device_jid
 
     def device(self) -> tuple[str, str | None] | None:
         """The linked device's JID and LID, or None when the store holds no link."""
         if not self.path.exists():
             return None
         with self._open() as connection:
-            row = connection.execute("SELECT jid, lid FROM whatsmeow_device").fetchone()
+            try:
+                row = connection.execute("SELECT jid, lid FROM whatsmeow_device").fetchone()
+            except sqlite3.OperationalError:
+                return None
         return (row[0], row[1] or None) if row else None
 
     def watch_order(self) -> None:
@@ -97,10 +94,11 @@ class Store:
         """What became of the message with this secret, and the id WhatsApp knows it by.
 
         Call it while the number is offline: an inbound message changes Signal state too, which makes a
-        POSSIBLE out of a NOT_ENCRYPTED (never the other way round).
+        POSSIBLE out of a NOT_ENCRYPTED (never the other way round). Without a linked device the secrets are
+        gone with it, so nothing is known: POSSIBLE, without an id.
         """
-        if not self.path.exists():
-            return Trace.ABSENT, None
+        if self.device() is None:
+            return Trace.POSSIBLE, None
         with self._open() as connection:
             row = connection.execute(
                 "SELECT message_id, rowid = (SELECT max(rowid) FROM whatsmeow_message_secrets)"
@@ -121,9 +119,3 @@ class Store:
             return
         with self._open() as connection:
             connection.execute("DELETE FROM whatsmeow_message_secrets WHERE key = ?", [secret])
-
-    def phone_of_lid(self, lid_user: str) -> str | None:
-        """The phone number behind a LID, if the library has learned it."""
-        with self._open() as connection:
-            row = connection.execute("SELECT pn FROM whatsmeow_lid_map WHERE lid = ?", [lid_user]).fetchone()
-        return row[0] if row else None

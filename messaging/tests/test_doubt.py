@@ -55,8 +55,8 @@ def test_what_was_never_begun_is_queued_again(store: Store, library: Library, be
     assert settled(store, begun) == [("queued", None)] * 3
 
 
-def test_without_a_store_nothing_was_begun(store: Store, begun: list[Message]) -> None:
-    assert settled(store, begun) == [("queued", None)] * 3
+def test_without_a_store_nobody_can_know(store: Store, begun: list[Message]) -> None:
+    assert settled(store, begun) == [("unconfirmed", None)] * 3
     assert not store.path.exists()
 
 
