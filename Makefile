@@ -2,7 +2,6 @@
 PYTHON ?= python3
 UV_VERSION := 0.13.9
 BIN := .venv/bin
-ON_BOTH := config accounts subscriptions webhooks instances messaging phones tests
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help up listen test lint format bench requirements clean
@@ -17,10 +16,8 @@ up: .venv/.installed ## start everything on this machine and show how to use it 
 listen: .venv/.installed ## print the events of a running `make up` as they arrive by WebSocket and webhook
 	@exec $(BIN)/python -m stack listen
 
-# What does not touch the database runs once; the rest runs on both.
 test: .venv/.installed-dev ## run every test, on SQLite and on PostgreSQL (T=path, ARGS=pytest's options)
-	$(BIN)/python -m pytest --stack=sqlite $(ARGS) $(T)
-	$(BIN)/python -m pytest --stack=postgres $(ARGS) $(or $(T),$(ON_BOTH))
+	$(BIN)/python -m stack.both $(ARGS) $(T)
 
 lint: .venv/.installed-dev ## style, types, import floors, migrations, Django's deploy check
 	$(BIN)/ruff check .

@@ -58,23 +58,22 @@ def test_the_readme_quotes_the_commands_that_make_up_prints() -> None:
 
 
 @pytest.mark.end_to_end
-def test_the_commands_of_the_readme_lead_to_a_delivered_message_and_an_answer() -> None:
-    with RunningStack() as stack:
-        listener = subprocess.Popen(
-            ["make", "listen"], cwd=ROOT, env=stack.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        assert listener.stdout is not None
-        try:
-            assert any("Listening" in line for line in iter(listener.stdout.readline, ""))
-            scan, send, look, answer = (_filled(command, stack) for command in _blocks())
-            wait_for(lambda: '"phone"' in _run(scan), what="a scanned code")
-            assert '"queued"' in _run(send)
-            wait_for(lambda: '"Hello"' in _run(look), what="the message on the phone")
-            _run(answer)
-            seen = _lines_until_both(listener)
-        finally:
-            listener.terminate()
-            listener.communicate(timeout=20)
+def test_the_commands_of_the_readme_lead_to_a_delivered_message_and_an_answer(stack: RunningStack) -> None:
+    listener = subprocess.Popen(
+        ["make", "listen"], cwd=ROOT, env=stack.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert listener.stdout is not None
+    try:
+        assert any("Listening" in line for line in iter(listener.stdout.readline, ""))
+        scan, send, look, answer = (_filled(command, stack) for command in _blocks())
+        wait_for(lambda: '"phone"' in _run(scan), what="a scanned code")
+        assert '"queued"' in _run(send)
+        wait_for(lambda: '"Hello"' in _run(look), what="the message on the phone")
+        _run(answer)
+        seen = _lines_until_both(listener)
+    finally:
+        listener.terminate()
+        listener.communicate(timeout=20)
     assert any(line.startswith("WebSocket") for line in seen)
     assert any(line.startswith("webhook") for line in seen)
 

@@ -8,27 +8,25 @@ import time
 import pytest
 
 from stack.testing import RunningStack
-from tests.product import Api, register, wait_for
+from tests.product import Api, wait_for
 
 pytestmark = pytest.mark.end_to_end
 
 
-def test_a_second_start_finds_the_linked_number_and_what_was_written_meanwhile() -> None:
-    with RunningStack() as stack:
-        shop = Api(stack.address, register(stack.address).key())
-        instance, number = shop.linked()
-        carla = shop.phone("Carla")
-        first = shop.send(instance, carla, "before")
-        wait_for(lambda: shop.message(first)["status"] == "delivered")
-        assert stack.stop() == 0
+def test_a_second_start_finds_the_linked_number_and_all_that_was_written(stack: RunningStack, acme: Api) -> None:
+    instance, number = acme.linked()
+    carla = acme.phone("Carla")
+    first = acme.send(instance, carla, "before")
+    wait_for(lambda: acme.message(first)["status"] == "delivered")
+    assert stack.stop() == 0
 
-        stack.start()
-        shop.wait_for_state(instance, "connected")
-        shop.write(carla, number, "after")
-        rows = wait_for(lambda: len(found := shop.messages(instance=instance)) == 2 and found)
-        assert [m["text"]["body"] for m in rows] == ["after", "before"]
-        assert shop.send(instance, carla, "again")
-        wait_for(lambda: len(shop.received(carla)) == 2)
+    stack.start()
+    acme.wait_for_state(instance, "connected")
+    acme.write(carla, number, "after")
+    rows = wait_for(lambda: len(found := acme.messages(instance=instance)) == 2 and found)
+    assert [m["text"]["body"] for m in rows] == ["after", "before"]
+    assert acme.send(instance, carla, "again")
+    wait_for(lambda: len(acme.received(carla)) == 2)
 
 
 def test_an_orderly_stop_of_a_busy_session_worker_loses_and_doubles_nothing(stack: RunningStack, acme: Api) -> None:
