@@ -46,10 +46,13 @@ def _call(method: str, phone: VirtualPhone, **arguments: Any) -> Any:
 def scan(*, phone: VirtualPhone, instance: Instance) -> None:
     """Have the phone scan the code the instance shows, and wait until it is linked, as the phone's screen does.
 
+    Does nothing when the instance is linked to this phone already.
     Raises Problem ``no_qr``, ``link_unfinished`` after LINK_SECONDS, or what the sandbox says.
     """
     if instance.network != Network.SANDBOX:
         raise Problem("no_qr", "A virtual phone can scan sandbox instances only.")
+    if instance.linked and instance.phone == phone.phone:
+        return
     if instance.qr_code is None or (instance.qr_expires_at or timezone.now()) <= timezone.now():
         raise Problem("no_qr", f"The instance is {instance.state}; call connect, then wait for its QR code.")
     _call("scan", phone, qr=instance.qr_code)

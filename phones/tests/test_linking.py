@@ -37,6 +37,11 @@ def test_without_a_code_there_is_nothing_to_scan(alice: Person, number: str, ins
     assert "connected" in assert_problem(scan(alice, number, instance), 409, "no_qr")["detail"]
 
 
+def test_scanning_again_changes_nothing(alice: Person, number: str, make_instance: Callable[..., Instance]) -> None:
+    linked = make_instance(alice, phone=number, device_jid=f"{number}:1@s.whatsapp.net")
+    assert scan(alice, number, linked).status_code == 202
+
+
 def test_an_expired_code_cannot_be_scanned(alice: Person, number: str, make_instance: Callable[..., Instance]) -> None:
     late = make_instance(alice, **linking(qr_expires_at=timezone.now() - timedelta(seconds=1)))
     assert_problem(scan(alice, number, late), 409, "no_qr")
