@@ -8,12 +8,12 @@ from typing import Any
 import django
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.urls import path, re_path
+from django.utils.module_loading import import_string
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup()
 
 from config import pulse  # noqa: E402
-from webhooks.live import EventsConsumer  # noqa: E402
 
 
 async def not_found(scope: Any, receive: Any, send: Any) -> None:
@@ -32,7 +32,7 @@ application = ProtocolTypeRouter(
         "http": not_found,
         "websocket": URLRouter(
             [
-                path("ws/events", EventsConsumer.as_asgi()),
+                path("ws/events", import_string("webhooks.live.EventsConsumer").as_asgi()),
                 re_path("", refuse),  # type: ignore[arg-type]
             ]
         ),

@@ -99,9 +99,9 @@ class Stack:
             await life
         except asyncio.CancelledError:
             _say("Stopping …")
-        except (StartError, ServiceError) as error:
+        except (OptionError, StartError, ServiceError) as error:
             _say(str(error))
-            code = 1
+            code = 2 if isinstance(error, OptionError) else 1
         finally:
             self._ready_file.unlink(missing_ok=True)
             await self._supervisor.stop()
@@ -186,8 +186,10 @@ class Stack:
             if process.poll() is None:
                 process.kill()
                 process.wait()
+        if process.returncode == 2:
+            raise OptionError(last_lines(log, 1)[-1])
         if process.returncode:
-            raise StartError("The database could not be prepared:\n" + _indented(last_lines(log, 5)))
+            raise StartError(f"The database cannot be used: {last_lines(log, 1)[-1]} (more in {log})")
         seed: dict[str, Any] = json.loads(said)
         return seed
 
