@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
@@ -15,12 +16,10 @@ class Network(models.TextChoices):
     WHATSAPP = "whatsapp"
 
 
-HEARTBEAT_SECONDS = 20  # a worker that was silent for longer counts as gone
-
-
 class WorkerQuerySet(models.QuerySet["Worker"]):
     def live(self) -> WorkerQuerySet:
-        return self.filter(heartbeat_at__gt=timezone.now() - timedelta(seconds=HEARTBEAT_SECONDS))
+        """Those that gave a sign of life within the time of a lease; an older one holds nothing any more."""
+        return self.filter(heartbeat_at__gt=timezone.now() - timedelta(seconds=settings.LEASE_SECONDS))
 
 
 class Worker(models.Model):
