@@ -27,7 +27,8 @@ def settle(store: Store, rows: Sequence[Message]) -> Iterator[Outcome]:
         log.info("doubt_settled", message=row.pk, trace=trace.name, last=place in begun[-1:])
         if trace is not Trace.POSSIBLE:
             store.forget_secret(bytes(row.secret))
-            yield Outcome(row.pk, Status.QUEUED)
+            detail = "The worker ended before the message left."
+            yield Outcome(row.pk, Status.QUEUED, error_code="worker_lost", error_detail=detail)
         elif wa_id is not None and place < begun[-1]:
             yield Outcome(row.pk, Status.SENT, wa_id, datetime.now(UTC))
         else:

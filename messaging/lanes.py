@@ -33,7 +33,7 @@ from messaging.states import Status
 
 log = structlog.get_logger(__name__)
 BATCH = 20
-_IDLE_SECONDS, _RETRY_SECONDS = 5.0, 0.2
+_IDLE_SECONDS, _RETRY_SECONDS = 5.0, 0.5
 _LONGEST_SETTLE_SECONDS = 0.5  # so that a chat that never pauses cannot starve the lane
 _REMEMBERED_CHATS = 1_000
 

@@ -15,6 +15,7 @@ from django.db.models import F
 from instances.holding.writer import Handler, Item, Written
 from instances.models import Instance
 from instances.services import draft
+from instances.whatsapp.failures import OFFLINE
 from instances.whatsapp.news import Inbound, Receipt
 from messaging.models import EarlyReceipt, Message
 from messaging.selectors import message_data
@@ -89,6 +90,9 @@ def _end(message: Message, outcome: Outcome, instance: Instance, early: list[Ear
     columns: dict[str, Any] = {"error_code": outcome.error_code, "error_detail": outcome.error_detail}
     status = outcome.status
     if status == Status.QUEUED:
+        if outcome.error_code == OFFLINE:
+            _move(message, status, attempts=message.attempts - 1)
+            return []
         if message.attempts < MAX_ATTEMPTS:
             _move(message, status)
             return []

@@ -6,6 +6,7 @@ from rest_framework import serializers
 
 from accounts.models import ApiKey, Mode, Organization, Scope, User
 from config.api.serializers import Input, Text
+from config.timestamps import iso
 
 
 class RegisterInput(Input):
@@ -34,7 +35,7 @@ def user_data(user: User) -> dict[str, Any]:
 
 
 def organization_data(organization: Organization, role: str | None = None) -> dict[str, Any]:
-    data = {"id": organization.id, "name": organization.name, "created_at": organization.created_at}
+    data = {"id": organization.id, "name": organization.name, "created_at": iso(organization.created_at)}
     return data | ({"role": role} if role else {})
 
 
@@ -46,5 +47,5 @@ def key_data(key: ApiKey) -> dict[str, Any]:
         "scopes": key.scopes,
         "prefix": f"wak_{key.mode}_{key.prefix}",
         "revoked": key.revoked,
-        "created_at": key.created,
+        "created_at": iso(key.created),
     }

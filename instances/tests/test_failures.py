@@ -17,8 +17,8 @@ TEXTS = [
     ("client is nil", "offline", "retry"),
     ("failed to send message node: websocket not connected", "offline", "retry"),
     ("the store doesn't contain a device JID", "offline", "retry"),
-    ("failed to get user info for 1@lid to fill LID cache: info query timed out", "offline", "retry"),
-    ("failed to get device list: info query timed out", "offline", "retry"),
+    ("failed to get user info for 1@lid to fill LID cache: info query timed out", "no_answer", "retry"),
+    ("failed to get device list: info query timed out", "no_answer", "retry"),
     ("timed out waiting for message send response", "no_acknowledgement", "doubt"),
     ("websocket disconnected before message send returned response", "no_acknowledgement", "doubt"),
 ]

@@ -10,14 +10,17 @@ class SendFailed(Exception):
     """A send that the client library gave up; the text is all it says."""
 
 
+OFFLINE = "offline"  # no attempt at all: it says nothing about the message
+
+
 class Failure(NamedTuple):
     code: str
     detail: str
     outcome: str  # "failed": final; "retry": it has not left; "doubt": it may have left
 
 
-_OFFLINE = Failure("offline", "The number was offline.", "retry")
-_NO_ANSWER = Failure("offline", "WhatsApp did not answer.", "retry")
+_OFFLINE = Failure(OFFLINE, "The number was offline.", "retry")
+_NO_ANSWER = Failure("no_answer", "WhatsApp did not answer.", "retry")
 _NO_ACK = Failure("no_acknowledgement", "WhatsApp did not confirm the message.", "doubt")
 _TABLE: dict[str, Failure] = {
     r"no LID found for": Failure("not_on_whatsapp", "The recipient is not on WhatsApp.", "failed"),

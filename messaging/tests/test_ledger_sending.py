@@ -118,14 +118,21 @@ def test_a_message_that_has_not_left_is_queued_again_and_nobody_is_told(
     assert [row.id for row in write(Claim(2))[0]] == [row.id, younger.id]
 
 
+def test_being_offline_is_no_attempt(write: Write, held: Instance, make_message: MakeMessage) -> None:
+    row = make_message(held)
+    for _ in range(MAX_ATTEMPTS + 1):
+        write(Claim(1), Outcome(row.id, Status.QUEUED, error_code="offline"))
+    assert Message.objects.values_list("status", "attempts").get() == ("queued", 0)
+
+
 def test_a_message_is_given_up_after_many_attempts(write: Write, held: Instance, make_message: MakeMessage) -> None:
     row = make_message(held, attempts=MAX_ATTEMPTS - 2)
-    again = Outcome(row.id, Status.QUEUED, error_code="offline", error_detail="The number was offline.")
+    again = Outcome(row.id, Status.QUEUED, error_code="no_answer", error_detail="WhatsApp did not answer.")
     write(Claim(1), again)
     assert statuses() == ["queued"]
     write(Claim(1), again)
     assert statuses() == ["failed"]
-    assert Event.objects.get().data["error"]["code"] == "offline"
+    assert Event.objects.get().data["error"]["code"] == "no_answer"
 
 
 def test_an_outcome_that_comes_late_changes_nothing(write: Write, held: Instance, make_message: MakeMessage) -> None:

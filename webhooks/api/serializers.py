@@ -6,6 +6,7 @@ from rest_framework import serializers
 
 from config.api.serializers import Input, Text
 from config.ids import InvalidId, to_uuid
+from config.timestamps import iso
 from webhooks import catalogue
 from webhooks.models import Delivery, Endpoint
 from webhooks.tickets import Ticket
@@ -64,14 +65,14 @@ def endpoint_data(endpoint: Endpoint) -> dict[str, Any]:
         "mode": endpoint.mode,
         "enabled": endpoint.enabled,
         "disabled_reason": endpoint.disabled_reason or None,
-        "created_at": endpoint.created_at,
+        "created_at": iso(endpoint.created_at),
     }
 
 
 def delivery_data(delivery: Delivery) -> dict[str, Any]:
     attempts = [
         {
-            "at": attempt.at,
+            "at": iso(attempt.at),
             "duration_ms": attempt.duration_ms,
             "status": attempt.status,
             "error": attempt.error or None,
@@ -85,7 +86,7 @@ def delivery_data(delivery: Delivery) -> dict[str, Any]:
         "event": delivery.event.payload(),
         "state": delivery.state,
         "attempts": attempts,
-        "next_attempt_at": delivery.next_attempt_at,
+        "next_attempt_at": iso(delivery.next_attempt_at),
     }
 
 
