@@ -27,7 +27,7 @@ from instances.whatsapp.jids import parse
 from instances.whatsapp.news import Inbound, News
 from instances.whatsapp.store import Trace
 from messaging.doubt import settle
-from messaging.ledger import HANDLERS, Claim, Outcome, PutBack
+from messaging.ledger import HANDLERS, Claim, Outcome, PutBack, fail_waiting
 from messaging.models import Message
 from messaging.states import Status
 
@@ -186,5 +186,6 @@ def find_work(instance_ids: list[str]) -> Iterable[str]:
 
 attachments.attach.append(Lane)
 attachments.find_work.append(find_work)
+attachments.number_changed.append(fail_waiting)
 writer.handlers.update(HANDLERS)
 writer.first.add(Outcome)  # receipts of the same moment then find the message's id

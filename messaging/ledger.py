@@ -109,6 +109,13 @@ def _end(message: Message, outcome: Outcome, instance: Instance, early: list[Ear
     return drafts
 
 
+def fail_waiting(instance: Instance) -> list[Draft]:
+    """End what was accepted for another number: it must not go out from this one."""
+    error = {"error_code": "number_changed", "error_detail": "The instance was linked to another number."}
+    waiting = Message.objects.filter(instance=instance, status=Status.QUEUED).order_by("id")
+    return [_report(message, instance) for message in waiting if _move(message, Status.FAILED, **error)]
+
+
 def outcomes(items: list[Item], held: dict[str, Instance]) -> Written:
     rows = Message.objects.in_bulk([item.value.message_id for item in items])
     early = _take_early(items)

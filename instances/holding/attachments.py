@@ -11,9 +11,11 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from instances.models import Instance
     from instances.whatsapp.jids import Jid
     from instances.whatsapp.news import News, Sent
     from instances.whatsapp.store import Store
+    from webhooks.events import Draft
 
 
 class Held(Protocol):
@@ -55,3 +57,5 @@ modules: list[str] = []
 attach: list[Callable[[Held], Attachment]] = []
 # Each says which of the given instances have something to do; asked now and then, for lost wake-ups.
 find_work: list[Callable[[list[str]], Iterable[str]]] = []
+# Each is told, inside the writer's transaction, that an instance was linked to another number than before.
+number_changed: list[Callable[[Instance], list[Draft]]] = []

@@ -9,6 +9,7 @@ from typing import Any
 from django.utils import timezone
 
 from config.timestamps import iso
+from instances.holding import attachments
 from instances.holding.writer import Handler, Item, Written
 from instances.models import Instance
 from instances.services import change_state, draft
@@ -74,12 +75,15 @@ def _show_pairing_code(instance: Instance, shown: ShowPairingCode) -> list[Draft
 
 
 def _linked(instance: Instance, linked: Linked) -> list[Draft]:
+    drafts: list[Draft] = []
+    if instance.phone not in (None, linked.phone):
+        drafts = [draft for tell in attachments.number_changed for draft in tell(instance)]
     instance.link_phone = None
     instance.save(update_fields=["link_phone"])
     numbers: dict[str, Any] = {"device_jid": linked.device_jid, "phone": linked.phone, "lid": linked.lid}
     if instance.wanted == Wanted.STOPPED:  # stopped in the moment of the scan: the link is kept for later
-        return change_state(instance, State.STOPPED, "stopped_by_user", **numbers)
-    return change_state(instance, State.CONNECTING, "linked", **numbers)
+        return drafts + change_state(instance, State.STOPPED, "stopped_by_user", **numbers)
+    return drafts + change_state(instance, State.CONNECTING, "linked", **numbers)
 
 
 def _release(instance: Instance, _: Release) -> list[Draft]:
