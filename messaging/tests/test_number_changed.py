@@ -11,7 +11,6 @@ from instances.models import Instance
 from messaging.ledger import fail_waiting
 from messaging.models import Message
 
-pytestmark = pytest.mark.django_db
 MakeMessage = Callable[..., Message]
 
 
