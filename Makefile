@@ -4,7 +4,7 @@ UV_VERSION := 0.13.9
 BIN := .venv/bin
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help up listen test lint format bench requirements clean
+.PHONY: help up listen test quick lint format bench requirements clean
 .SUFFIXES:
 
 help: ## list the targets
@@ -18,6 +18,9 @@ listen: .venv/.installed ## print the events of a running `make up` as they arri
 
 test: .venv/.installed-dev ## run every test, on SQLite and on PostgreSQL (T=path, ARGS=pytest's options)
 	$(BIN)/python -m stack.both $(ARGS) $(T)
+
+quick: .venv/.installed-dev ## the tests without the end-to-end ones, on SQLite: about a minute
+	$(BIN)/python -m pytest -m "not end_to_end" $(ARGS) $(T)
 
 lint: .venv/.installed-dev ## style, types, import floors, migrations, Django's deploy check
 	$(BIN)/ruff check .
