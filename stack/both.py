@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,7 @@ def _command(stack: str, arguments: list[str]) -> list[str]:
 def main(arguments: list[str]) -> int:
     """The worse exit code of the two."""
     paths = [] if any(not one.startswith("-") for one in arguments) else list(ON_BOTH)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the two end with us
     print("The tests run on SQLite and on PostgreSQL at once; both reports follow when they have ended.", flush=True)
     runs = {"sqlite": arguments, "postgres": [*arguments, *paths]}
     with contextlib.ExitStack() as stack:
