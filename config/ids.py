@@ -6,7 +6,7 @@ In Python and on the wire an id is the text; in the database it is the UUID (16 
 from __future__ import annotations
 
 import uuid
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ValidationError
@@ -29,9 +29,14 @@ def to_uuid(text: str, prefix: str) -> uuid.UUID:
     if not isinstance(text, str) or len(text) != len(prefix) + 27 or not text.startswith(f"{prefix}_"):
         raise InvalidId(f"not an id of the form {prefix}_…")
     try:
-        return uuid.UUID(bytes=TypeID.from_string(text).uuid.bytes)
+        return _parsed(text)
     except TypeIDException as error:
         raise InvalidId(f"not an id of the form {prefix}_…") from error
+
+
+@lru_cache(maxsize=4096)  # the ids of tenants and instances are read again and again
+def _parsed(text: str) -> uuid.UUID:
+    return uuid.UUID(bytes=TypeID.from_string(text).uuid.bytes)
 
 
 def from_uuid(value: uuid.UUID, prefix: str) -> str:

@@ -17,6 +17,7 @@ TYPES: dict[str, str] = {
     "message.failed": "A message was not sent; `data` has the code.",
     "message.unconfirmed": "A message may or may not have been sent; a receipt can still settle it.",
     "message.received": "A message arrived.",
+    "subscription.usage": "80 % or 100 % of the month's messages are used; `data` has the figures. It has no instance.",
 }
 
 _GROUPS = frozenset(f"{name.partition('.')[0]}.*" for name in TYPES)

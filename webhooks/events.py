@@ -1,37 +1,44 @@
-"""The event log: append-only, one gap-free sequence per instance."""
+"""The event log: append-only, one gap-free sequence per instance, and one per organization for its own affairs."""
 
 from __future__ import annotations
 
 import time
+import uuid
 from collections import Counter as Tally
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, NamedTuple
 
+import orjson
 from django.db import connection, transaction
 
+from config import bulk
 from webhooks import announcer
 from webhooks.catalogue import TYPES
-from webhooks.models import Counter, Delivery, Endpoint, Event
+from webhooks.models import Counter, Delivery, Endpoint, Event, stream_of
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_COLUMNS = ("id", "organization", "network", "instance_id", "type", "sequence", "timestamp", "data")
 
 # Rows are upserted, and so locked, in the order given: with sorted rows no two appends can deadlock.
 _ADVANCE = """
-INSERT INTO {table} (instance_id, organization_id, network, value, clock) VALUES {rows}
-ON CONFLICT (instance_id) DO UPDATE SET
+INSERT INTO {table} (stream, instance_id, organization_id, network, value, clock) VALUES {rows}
+ON CONFLICT (stream) DO UPDATE SET
   value = {table}.value + excluded.value,
   clock = CASE WHEN excluded.clock > {table}.clock THEN excluded.clock ELSE {table}.clock END
-RETURNING instance_id, value, clock
+RETURNING stream, value, clock
 """
 
 
 class Draft(NamedTuple):
-    """An event to be: ``network`` is ``sandbox`` or ``whatsapp``, ``data`` holds JSON values only."""
+    """An event to be: ``network`` is ``sandbox`` or ``whatsapp``, ``data`` holds JSON values only.
+
+    Without an instance it tells of the organization itself.
+    """
 
     organization_id: str
-    instance_id: str
+    instance_id: str | None
     network: str
     type: str
     data: dict[str, Any]
@@ -40,10 +47,10 @@ class Draft(NamedTuple):
 def append(drafts: Sequence[Draft]) -> list[Event]:
     """Write events, and their deliveries, in the caller's transaction; returns them in the order given.
 
-    Each instance's sequence grows by one per event without gaps. The counters of all instances concerned
+    Each stream's sequence grows by one per event without gaps. The counters of all streams concerned
     stay locked until the transaction ends, so append late and once per transaction. After the commit the
     listeners are told from another thread: a broker or Redis that is away neither slows nor fails the
-    caller. Four statements, however many drafts (SQLite splits very large batches).
+    caller. Four statements, however many drafts.
 
     Raises ValueError for an unknown type.
     """
@@ -52,38 +59,47 @@ def append(drafts: Sequence[Draft]) -> list[Event]:
         raise ValueError(f"unknown event types: {', '.join(sorted(unknown))}")
     if not drafts:
         return []
+    streams = [stream_of(draft.organization_id, draft.instance_id, draft.network) for draft in drafts]
     last, moment = {}, {}
-    for instance_id, value, clock in _advance(drafts):
-        last[instance_id], moment[instance_id] = value, _EPOCH + timedelta(microseconds=clock)
-    left, events = Tally(draft.instance_id for draft in drafts), []
-    for draft in drafts:
-        left[draft.instance_id] -= 1
-        sequence = last[draft.instance_id] - left[draft.instance_id]
-        events.append(Event(**draft._asdict(), sequence=sequence, timestamp=moment[draft.instance_id]))
-    Event.objects.bulk_create(events)
+    for stream, value, clock in _advance(dict(zip(streams, drafts, strict=True)), Tally(streams)):
+        last[stream], moment[stream] = value, _EPOCH + timedelta(microseconds=clock)
+    left, events = Tally(streams), []
+    for draft, stream in zip(drafts, streams, strict=True):
+        left[stream] -= 1
+        events.append(Event(**draft._asdict(), sequence=last[stream] - left[stream], timestamp=moment[stream]))
+    bulk.insert(Event, _COLUMNS, map(_row, events))
     endpoints = _schedule(events)
     transaction.on_commit(partial(announcer.announce, events, endpoints), robust=True)
     return events
 
 
-def _advance(drafts: Sequence[Draft]) -> list[tuple[str, int, int]]:
-    """Move the counter of each instance; returns (instance, new value, time in microseconds)."""
-    counts, owners = Tally(draft.instance_id for draft in drafts), {draft.instance_id: draft for draft in drafts}
-    instance, organization = Counter._meta.get_field("instance_id"), Counter._meta.get_field("organization")
+def _row(event: Event) -> tuple[Any, ...]:
+    return (
+        event.id,
+        event.organization_id,
+        event.network,
+        event.instance_id,
+        event.type,
+        event.sequence,
+        event.timestamp,
+        orjson.dumps(event.data).decode(),
+    )
+
+
+def _advance(owners: dict[uuid.UUID, Draft], counts: Tally[uuid.UUID]) -> list[tuple[uuid.UUID, int, int]]:
+    """Move the counter of each stream; returns (stream, new value, time in microseconds)."""
+    fields = [Counter._meta.get_field(name) for name in ("stream", "instance_id", "organization")]
     now, parameters = time.time_ns() // 1000, []
-    for instance_id in sorted(counts):
-        owner = owners[instance_id]
-        parameters += [
-            instance.get_db_prep_value(instance_id, connection),
-            organization.get_db_prep_value(owner.organization_id, connection),
-            owner.network,
-            counts[instance_id],
-            now,
-        ]
-    rows = ", ".join(["(%s, %s, %s, %s, %s)"] * len(counts))
+    for stream in sorted(counts):
+        owner = owners[stream]
+        ids = (stream, owner.instance_id, owner.organization_id)
+        parameters += [field.get_db_prep_value(value, connection) for field, value in zip(fields, ids, strict=True)]
+        parameters += [owner.network, counts[stream], now]
+    rows = ", ".join(["(%s, %s, %s, %s, %s, %s)"] * len(counts))
     with connection.cursor() as cursor:
         cursor.execute(_ADVANCE.format(table=Counter._meta.db_table, rows=rows), parameters)
-        return [(str(instance.from_db_value(row[0], None, connection)), *row[1:]) for row in cursor.fetchall()]
+        found = cursor.fetchall()
+    return [(row[0] if isinstance(row[0], uuid.UUID) else uuid.UUID(row[0]), *row[1:]) for row in found]
 
 
 def _schedule(events: Sequence[Event]) -> list[str]:

@@ -135,29 +135,29 @@ class EventsConsumer(AsyncWebsocketConsumer):
 
     async def _forward_until(self, frame: selectors.Frame) -> None:
         """Send a frame unless it was sent, and those missing before it first."""
-        if frame.sequence > self._sent.get(frame.instance_id, 0) + 1:
-            await self._send_missing(frame.instance_id, frame.sequence - 1)
-        if frame.sequence > self._sent.get(frame.instance_id, 0):
+        if frame.sequence > self._sent.get(frame.stream, 0) + 1:
+            await self._send_missing(frame.stream, frame.sequence - 1)
+        if frame.sequence > self._sent.get(frame.stream, 0):
             await self._send_frame(frame)
 
     async def _catch_up(self) -> None:
         """Send all that is in the database and was not sent yet."""
-        for instance_id, last in (await _in_thread(selectors.positions, self._actor)).items():
-            await self._send_missing(instance_id, last)
+        for stream, last in (await _in_thread(selectors.positions, self._actor)).items():
+            await self._send_missing(stream, last)
 
-    async def _send_missing(self, instance_id: str, last: int) -> None:
-        while (sent := self._sent.get(instance_id, 0)) < last:
+    async def _send_missing(self, stream: str, last: int) -> None:
+        while (sent := self._sent.get(stream, 0)) < last:
             limit = min(_CHUNK, last - sent)
-            missing = await _in_thread(selectors.frames_after, self._actor, instance_id, sent, limit)
+            missing = await _in_thread(selectors.frames_after, self._actor, stream, sent, limit)
             for frame in missing:
                 await self._send_frame(frame)
             if not missing:
-                self._sent[instance_id] = last  # pruned meanwhile
+                self._sent[stream] = last  # pruned meanwhile
 
     async def _send_frame(self, frame: selectors.Frame) -> None:
         async with asyncio.timeout(SLOW_SECONDS):
             await self.send(text_data=frame.text)
-        self._sent[frame.instance_id] = frame.sequence
+        self._sent[frame.stream] = frame.sequence
 
     async def _guarded(self, work: Any) -> None:
         """Run the work until it fails, and close the socket with the code that says why."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import secrets
+import uuid
 from datetime import UTC
 from typing import Any
 
@@ -11,7 +12,7 @@ from django.db.models import Q
 
 from accounts.models import Mode, Organization
 from config.fields import EncryptedTextField
-from config.ids import TypeIDField
+from config.ids import TypeIDField, to_uuid
 from webhooks import catalogue
 
 
@@ -25,42 +26,64 @@ class Network(models.TextChoices):
     WHATSAPP = "whatsapp"
 
 
+def stream_of(organization_id: str, instance_id: str | None, network: str) -> uuid.UUID:
+    """What a sequence of the log belongs to: an instance, or an organization's own affairs on one network."""
+    if instance_id is not None:
+        return to_uuid(instance_id, "ins")
+    return uuid.uuid5(to_uuid(organization_id, "org"), network)
+
+
 class Counter(models.Model):
-    """The end of one instance's part of the log.
+    """The end of one stream of the log; an organization's own stream has no instance.
 
     Its row lock, held until commit, makes the order of commits the order of sequences. ``clock`` is the
     time of the last event in microseconds since 1970 and never goes back, whichever machine appends.
     """
 
-    instance_id = TypeIDField(prefix="ins", primary_key=True, default=None, editable=False)
+    stream = models.UUIDField(primary_key=True, editable=False)
+    instance_id = TypeIDField(prefix="ins", null=True)
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
     network = models.CharField(max_length=8, choices=Network.choices)
     value = models.BigIntegerField(help_text="The sequence of the last event")
     clock = models.BigIntegerField()
 
     def __str__(self) -> str:
-        return f"{self.instance_id} at {self.value}"
+        return f"{self.instance_id or self.organization_id} at {self.value}"
 
 
 class Event(models.Model):
-    """Something that happened to an instance. Written by ``events.append`` only, never changed."""
+    """Something that happened to an instance, or to an organization itself (then there is no instance).
+
+    Written by ``events.append`` only, never changed.
+    """
 
     id = TypeIDField(prefix="evt", primary_key=True)
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+", db_index=False)
     network = models.CharField(max_length=8, choices=Network.choices)
     # No foreign key: the table of instances lies on a higher floor.
-    instance_id = TypeIDField(prefix="ins")
+    instance_id = TypeIDField(prefix="ins", null=True)
     type = models.CharField(max_length=40)
     sequence = models.BigIntegerField()
     timestamp = models.DateTimeField()
     data = models.JSONField()
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["instance_id", "sequence"], name="event_sequence")]
+        constraints = [
+            models.UniqueConstraint(fields=["instance_id", "sequence"], name="event_sequence"),
+            models.UniqueConstraint(
+                fields=["organization", "network", "sequence"],
+                name="event_sequence_of_organization",
+                condition=Q(instance_id=None),
+            ),
+        ]
         indexes = [models.Index(fields=["organization", "id"], name="event_organization")]
 
     def __str__(self) -> str:
-        return f"{self.type} {self.sequence} of {self.instance_id}"
+        return f"{self.type} {self.sequence} of {self.instance_id or self.organization_id}"
+
+    @property
+    def stream(self) -> uuid.UUID:
+        return stream_of(self.organization_id, self.instance_id, self.network)
 
     def payload(self) -> dict[str, Any]:
         """What every listener gets, webhook or socket."""

@@ -8,29 +8,33 @@ from webhooks.models import Counter, Event
 
 
 class Frame(NamedTuple):
-    """An event as live listeners get it: ``text`` is its payload in JSON."""
+    """An event as live listeners get it: ``stream`` says whose sequence it is, ``text`` is its payload in JSON."""
 
-    instance_id: str
+    stream: str
     sequence: int
     text: str
 
 
 def frame(event: Event) -> Frame:
-    return Frame(event.instance_id, event.sequence, event.encoded().decode())
+    return Frame(event.stream.hex, event.sequence, event.encoded().decode())
 
 
 def positions(actor: Actor) -> dict[str, int]:
-    """The last sequence of each instance whose events the actor may see."""
+    """The last sequence of each stream whose events the actor may see."""
     rows = Counter.objects.filter(organization_id=actor.organization_id, network__in=actor.networks)
-    return dict(rows.values_list("instance_id", "value"))
+    return {stream.hex: value for stream, value in rows.values_list("stream", "value")}
 
 
-def frames_after(actor: Actor, instance_id: str, sequence: int, limit: int) -> Sequence[Frame]:
-    """The next events of an instance that the actor may see, in order, at most ``limit``."""
+def frames_after(actor: Actor, stream: str, sequence: int, limit: int) -> Sequence[Frame]:
+    """The next events of a stream that the actor may see, in order, at most ``limit``."""
+    counters = Counter.objects.filter(organization_id=actor.organization_id, network__in=actor.networks)
+    counter = counters.filter(stream=stream).first()
+    if counter is None:
+        return []
     rows = Event.objects.filter(
         organization_id=actor.organization_id,
-        network__in=actor.networks,
-        instance_id=instance_id,
+        network=counter.network,
+        instance_id=counter.instance_id,
         sequence__gt=sequence,
     )
     return [frame(event) for event in rows.order_by("sequence")[:limit]]

@@ -152,3 +152,10 @@ def test_concurrent_appends_leave_no_gap_and_commit_in_the_order_of_sequences(co
         assert [row.sequence for row in rows] == list(range(1, count + 1))
         times = [row.timestamp for row in rows]
         assert times == sorted(times)
+
+
+def test_an_organization_has_a_stream_of_its_own_on_each_network(db: Any, draft: Any) -> None:
+    usage = {"type": "subscription.usage", "instance_id": None}
+    events = append([draft(**usage), draft(), draft(**usage), draft(**usage, network="whatsapp")])
+    assert [event.sequence for event in events] == [1, 1, 2, 1]
+    assert [event.payload()["instance"] is None for event in events] == [True, False, True, True]

@@ -145,7 +145,7 @@ async def test_messages_out_of_order_and_twice_are_put_right(alice: Person, key:
     async with socket(key) as communicator:
         assert await opens(communicator)
         events = await outside(commit_unannounced, draft(), draft(), draft())
-        frames = [[e.instance_id, e.sequence, e.encoded().decode()] for e in events]
+        frames = [[e.stream.hex, e.sequence, e.encoded().decode()] for e in events]
         group = group_of(alice.organization.id, "sandbox")
         for index in (1, 0, 2, 1):
             await get_channel_layer().group_send(group, {"type": "events.appended", "frames": [frames[index]]})
