@@ -2,66 +2,22 @@
 
 In development (``ENVIRONMENT=development``, the default) missing secrets are generated once into
 ``VAR_DIR/secrets.env``. In production a missing secret stops the process: no default secret exists.
+docs/configuration.md and .env.example are written from here by docs/generate.py. The settings of the launcher alone
+stand in stack/options.py.
 """
 
 from __future__ import annotations
 
 import base64
 import fcntl
-import ipaddress
-import os
 import secrets
 from pathlib import Path
+from urllib.parse import urlsplit
 
-import environ
-from cryptography.fernet import Fernet
-from django.core.exceptions import ImproperlyConfigured
+from config.variables import Per, Reader, read_file
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-GENERATED = ("SECRET_KEY", "FIELD_ENCRYPTION_KEYS")
-
-_SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
-
-env = environ.Env()
-
-
-def _choice(name: str, default: str, allowed: tuple[str, ...]) -> str:
-    value = env.str(name, default=default)
-    if value not in allowed:
-        raise ImproperlyConfigured(f"{name} must be one of {', '.join(allowed)}, not {value!r}.")
-    return value
-
-
-def _number(name: str, default: int, low: int, high: int) -> int:
-    text = env.str(name, default=str(default))
-    if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
-        raise ImproperlyConfigured(f"{name} must be a whole number from {low} to {high}, not {text!r}.")
-    return int(text)
-
-
-def _networks(name: str, default: list[str]) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
-    texts = env.list(name, default=default)
-    try:
-        return [ipaddress.ip_network(text) for text in texts]
-    except ValueError as error:
-        raise ImproperlyConfigured(f"{name} must be a comma-separated list of networks: {error}.") from error
-
-
-def _switch(name: str, default: bool) -> bool:
-    value = env.str(name, default=str(default)).lower()
-    if value not in _SWITCH:
-        raise ImproperlyConfigured(f"{name} must be true or false, not {value!r}.")
-    return _SWITCH[value]
-
-
-def _keys(name: str) -> list[str]:
-    keys: list[str] = env.list(name, default=[])
-    try:
-        for key in keys:
-            Fernet(key)
-    except ValueError as error:
-        raise ImproperlyConfigured(f"{name} must be a comma-separated list of Fernet keys: {error}") from error
-    return keys
+_LOCAL_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
 
 
 def _generate_secrets(path: Path) -> None:
@@ -81,44 +37,88 @@ def _generate_secrets(path: Path) -> None:
         partial.rename(path)
 
 
-ENVIRONMENT = _choice("ENVIRONMENT", "development", ("development", "production"))
-PRODUCTION = ENVIRONMENT == "production"
-VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var"))).resolve()
+_read = Reader(BASE_DIR)
 
-if not PRODUCTION and any(name not in os.environ for name in GENERATED):
+_read.section("Where it runs")
+ENV_FILE = _read.path("ENV_FILE", ".env", "A file of lines `NAME=value`; what the environment itself says goes before.")
+read_file(ENV_FILE)
+ENVIRONMENT = _read.choice(
+    "ENVIRONMENT", "development", ("development", "production"), "Production refuses what is only fit for a desk."
+)
+PRODUCTION = _read.production = ENVIRONMENT == "production"
+VAR_DIR = _read.path("VAR_DIR", "var", "Where all data is kept; two products on one machine need one each.").resolve()
+RUN_DIR = _read.path("RUN_DIR", "{VAR_DIR}/run", "Sockets.")
+STATIC_ROOT = _read.path("STATIC_ROOT", "static", "In production: where `manage.py collectstatic` put the files.")
+PUBLIC_URL = _read.url(
+    "PUBLIC_URL", Per("http://127.0.0.1:8000", ""), ("https", "http"), "The address under which the outside finds it."
+)
+if PRODUCTION:
+    _read.require("PUBLIC_URL", PUBLIC_URL)
+ALLOWED_HOSTS = _read.names(
+    "ALLOWED_HOSTS", Per(_LOCAL_HOSTS, []), "Names in `Host` that are answered, besides the one of `PUBLIC_URL`."
+)
+ALLOWED_HOSTS = list(dict.fromkeys([*ALLOWED_HOSTS, *filter(None, [urlsplit(PUBLIC_URL).hostname])]))
+TRUSTED_PROXIES = _read.networks(
+    "TRUSTED_PROXIES", [], "Front servers whose `X-Forwarded-For` is believed. One on a Unix socket always is."
+)
+LOG_LEVEL = _read.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"), "The least that is logged.")
+
+_read.section("Secrets")
+GENERATED = ("SECRET_KEY", "FIELD_ENCRYPTION_KEYS")
+if not PRODUCTION and not all(map(_read.has, GENERATED)):
     _generate_secrets(VAR_DIR / "secrets.env")
-    env.read_env(VAR_DIR / "secrets.env", overwrite=False)
+    read_file(VAR_DIR / "secrets.env")
+SECRET_KEY = _read.text(
+    "SECRET_KEY",
+    "",
+    "Signs sessions and tokens: at least 50 random characters. Made by itself in development.",
+    secret=True,
+)
+_read.require("SECRET_KEY", SECRET_KEY)
+FIELD_ENCRYPTION_KEYS = _read.fernet_keys(
+    "FIELD_ENCRYPTION_KEYS", "Encrypt secrets in the database; the newest stands first. Made by itself in development."
+)
+_read.require("FIELD_ENCRYPTION_KEYS", FIELD_ENCRYPTION_KEYS)
+BCRYPT_ROUNDS = _read.number("BCRYPT_ROUNDS", 12, 4, 16, "Cost of a password's hash: each round more doubles it.")
 
-SECRET_KEY = env.str("SECRET_KEY", default="")
-FIELD_ENCRYPTION_KEYS = _keys("FIELD_ENCRYPTION_KEYS")
-for _name in GENERATED:
-    if not globals()[_name]:
-        raise ImproperlyConfigured(f"{_name} is not set. In production every secret comes from the environment.")
+_read.section("Database and Redis")
+DATABASE_URL = _read.database("DATABASE_URL", "sqlite:///{VAR_DIR}/db.sqlite3", "The database: the truth.")
+DATABASE_POOL_SIZE = _read.number(
+    "DATABASE_POOL_SIZE", 16, 2, 500, "The most connections to PostgreSQL that one process opens."
+)
+REDIS_URL = _read.url(
+    "REDIS_URL",
+    "unix://{RUN_DIR}/valkey.sock",
+    ("redis", "rediss", "unix"),
+    "Redis or Valkey: wake-ups, caches, counters of the rate limits; all of it may be lost.",
+    secret=True,
+)
 
-DATABASE_URL = env.str("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'db.sqlite3'}")
-REDIS_URL = env.str("REDIS_URL", default=f"unix://{VAR_DIR / 'run' / 'valkey.sock'}")
-if not REDIS_URL.startswith(("redis://", "rediss://", "unix://")):
-    raise ImproperlyConfigured("REDIS_URL must be a redis://, rediss:// or unix:// address.")
-RUN_DIR = Path(env.str("RUN_DIR", default=str(VAR_DIR / "run")))
+_read.section("Requests")
+MAX_BODY_BYTES = _read.number(
+    "MAX_BODY_BYTES", 1024 * 1024, 1024, 1024 * 1024 * 1024, "The largest request body that is taken."
+)
 
-STATIC_ROOT = Path(env.str("STATIC_ROOT", default=str(BASE_DIR / "static")))
+_read.section("Webhooks")
+WEBHOOK_PRIVATE_NETWORKS = _read.networks(
+    "WEBHOOK_PRIVATE_NETWORKS",
+    Per(["127.0.0.0/8", "::1/128"], []),
+    "Networks where receivers are allowed although they are not public.",
+)
 
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[] if PRODUCTION else ["localhost", "127.0.0.1", "[::1]"])
-PUBLIC_URL = env.str("PUBLIC_URL", default="" if PRODUCTION else "http://127.0.0.1:8000")
-# A peer on a Unix socket is always trusted: only the front server of this machine can open it.
-TRUSTED_PROXIES = _networks("TRUSTED_PROXIES", [])
-LOG_LEVEL = _choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
-BCRYPT_ROUNDS = _number("BCRYPT_ROUNDS", 12, 4, 16)
-DATABASE_POOL_SIZE = _number("DATABASE_POOL_SIZE", 16, 2, 500)
+_read.section("WhatsApp numbers")
+SESSION_STORE_DIR = _read.path(
+    "SESSION_STORE_DIR", "{VAR_DIR}/sessions", "WhatsApp's session keys, in clear: who has them has the numbers."
+)
+SESSION_CAPACITY = _read.number("SESSION_CAPACITY", 100, 1, 1000, "Numbers that one session worker holds.")
+LEASE_SECONDS = _read.number("LEASE_SECONDS", 15, 3, 300, "A number whose worker died is taken over after this time.")
+CHAT_SETTLE_MS = _read.number(
+    "CHAT_SETTLE_MS", 50, 0, 10_000, "Milliseconds that nothing is sent to a contact after a message from there."
+)
 
-WEBHOOK_PRIVATE_NETWORKS = _networks(
-    "WEBHOOK_PRIVATE_NETWORKS", [] if PRODUCTION else ["127.0.0.0/8", "::1/128"]
-)  # receivers there are allowed although they are not public
-MAX_BODY_BYTES = _number("MAX_BODY_BYTES", 1024 * 1024, 1024, 1024 * 1024 * 1024)
+_read.section("Sandbox")
+SANDBOX_ENABLED = _read.switch("SANDBOX_ENABLED", Per(True, False), "Offer the simulated network.")
+SANDBOX_CONTROL = str(_read.path("SANDBOX_CONTROL", "{RUN_DIR}/sandbox.sock", "The socket that controls it."))
 
-SESSION_STORE_DIR = Path(env.str("SESSION_STORE_DIR", default=str(VAR_DIR / "sessions")))
-SESSION_CAPACITY = _number("SESSION_CAPACITY", 100, 1, 1000)  # numbers per session worker
-LEASE_SECONDS = _number("LEASE_SECONDS", 15, 3, 300)
-CHAT_SETTLE_MS = _number("CHAT_SETTLE_MS", 50, 0, 10_000)
-SANDBOX_CONTROL = env.str("SANDBOX_CONTROL", default=str(RUN_DIR / "sandbox.sock"))
-SANDBOX_ENABLED = _switch("SANDBOX_ENABLED", not PRODUCTION)
+VARIABLES = tuple(_read.declared)
+_read.finish()

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from config.variables import Variable
 
 DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS.parent))
@@ -56,7 +61,61 @@ def problems() -> str:
     return "\n".join([*head, "| code | status | title |", "|---|---|---|", *rows, ""])
 
 
-PAGES = {"states.md": states, "problems.md": problems}
+_COMPOSE = {
+    "POSTGRES_PASSWORD": "Letters and digits.",
+    "VALKEY_PASSWORD": "Letters and digits.",
+    "TLS_DIR": "Folder with `fullchain.pem` and `privkey.pem`.",
+}
+
+
+def _variables() -> Iterator[Variable]:
+    from config.env import VARIABLES
+    from config.variables import Variable
+    from stack.options import SETTINGS
+
+    yield from VARIABLES
+    for name, setting in SETTINGS.items():
+        values = f"a whole number from {setting.low} to {setting.high}" if setting.high else "a text"
+        yield Variable("`make up` alone", name, values, f"`{setting.default}`", setting.help, False)
+    for name, help_ in _COMPOSE.items():
+        yield Variable("`compose.yaml` alone", name, "a text", "none", help_, "PASSWORD" in name)
+
+
+def configuration() -> str:
+    """docs/configuration.md."""
+    lines = [
+        "# Environment variables",
+        "",
+        "Written by `docs/generate.py` from `config/env.py` and `stack/options.py`. A process that finds some of them",
+        "wrong ends at its start with one line for each. They stand in the environment, in the file `.env` of the",
+        "project's folder, or, one by one, in a file that `NAME_FILE` names (Docker's secrets).",
+    ]
+    for section, variables in itertools.groupby(_variables(), key=lambda variable: variable.section):
+        lines += ["", f"## {section}", "", "| variable | value | default | meaning |", "|---|---|---|---|"]
+        lines += [f"| `{v.name}` | {v.values} | {v.default} | {v.help} |" for v in variables]
+    return "\n".join([*lines, ""])
+
+
+def example() -> str:
+    """.env.example."""
+    lines = ["# Copy to .env and change what you need; docs/configuration.md says more. Written by docs/generate.py."]
+    for section, variables in itertools.groupby(_variables(), key=lambda variable: variable.section):
+        lines += ["", f"# --- {section.replace('`', '')}"]
+        for variable in variables:
+            if variable.name == "ENV_FILE":
+                continue  # it names this file
+            derived = "_DIR" in variable.default or variable.default == "none"
+            default = "" if derived else variable.default.split(";")[0].strip("`")
+            lines += [f"# {variable.help.replace('`', '')} ({variable.values})", f"#{variable.name}={default}"]
+    return "\n".join([*lines, ""])
+
+
+PAGES = {
+    "states.md": states,
+    "problems.md": problems,
+    "configuration.md": configuration,
+    "../.env.example": example,
+}
 
 if __name__ == "__main__":
     import django

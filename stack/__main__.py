@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
@@ -14,6 +15,11 @@ def main() -> int:
     if problems := check_python():
         print("\n".join(problems), file=sys.stderr)
         return 2
+    import environ
+
+    from stack.paths import PROJECT
+
+    environ.Env.read_env(os.environ.get("ENV_FILE") or PROJECT / ".env")
     if sys.argv[1] == "listen":
         from stack.listen import main as run
     else:

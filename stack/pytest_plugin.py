@@ -47,6 +47,7 @@ def _start(stack: str) -> None:
     _stop.callback(paths.forget_sockets)
     paths.create()
     os.environ["VAR_DIR"], os.environ["RUN_DIR"] = str(var), str(paths.sockets)
+    os.environ["ENV_FILE"] = os.devnull  # nobody's own settings change the outcome
     os.environ.setdefault("BCRYPT_ROUNDS", "4")  # each registration would otherwise take a quarter of a second
     if not os.environ.get("REDIS_URL"):
         valkey = Valkey(paths)
