@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias, cast
 
 from django.db import connection, models
 
 _Adapter = Callable[[Any], Any]
+_Field: TypeAlias = "models.Field[Any, Any]"
 
 
 def insert(model: type[models.Model], fields: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -17,10 +18,10 @@ def insert(model: type[models.Model], fields: Sequence[str], rows: Iterable[Sequ
     A JSON field's value is its text; a field that is not named becomes NULL. One COPY on PostgreSQL, one
     prepared statement elsewhere. Nothing is validated and no signal is sent.
     """
-    found = [model._meta.get_field(name) for name in fields]
-    adapters = [_adapter(field) for field in found]  # type: ignore[arg-type]
+    found = [cast(_Field, model._meta.get_field(name)) for name in fields]
+    adapters = [_adapter(field) for field in found]
     table = connection.ops.quote_name(model._meta.db_table)
-    names = ", ".join(connection.ops.quote_name(field.column) for field in found)  # type: ignore[union-attr]
+    names = ", ".join(connection.ops.quote_name(str(field.column)) for field in found)
     adapted = [
         [value if adapt is None else adapt(value) for adapt, value in zip(adapters, row, strict=True)] for row in rows
     ]
@@ -34,7 +35,7 @@ def insert(model: type[models.Model], fields: Sequence[str], rows: Iterable[Sequ
             cursor.executemany(f"INSERT INTO {table} ({names}) VALUES ({places})", adapted)  # noqa: S608 (our names)
 
 
-def _adapter(field: models.Field[Any, Any]) -> _Adapter | None:
+def _adapter(field: _Field) -> _Adapter | None:
     """What makes the driver's value of a field's value; None if they are the same."""
     kind = field.target_field if isinstance(field, models.ForeignKey) else field
     if isinstance(kind, models.UUIDField | models.DateTimeField):

@@ -93,7 +93,8 @@ def _advance(owners: dict[uuid.UUID, Draft], counts: Tally[uuid.UUID]) -> list[t
     for stream in sorted(counts):
         owner = owners[stream]
         ids = (stream, owner.instance_id, owner.organization_id)
-        parameters += [field.get_db_prep_value(value, connection) for field, value in zip(fields, ids, strict=True)]
+        for field, value in zip(fields, ids, strict=True):
+            parameters.append(field.get_db_prep_value(value, connection))  # type: ignore[union-attr]
         parameters += [owner.network, counts[stream], now]
     rows = ", ".join(["(%s, %s, %s, %s, %s, %s)"] * len(counts))
     with connection.cursor() as cursor:

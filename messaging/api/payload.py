@@ -1,14 +1,17 @@
-"""The body of a send: parsed with msgspec, which costs a fraction of a serializer on the hot path."""
+"""The bodies of sends: parsed with msgspec, which costs a fraction of a serializer on the hot path."""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
 from config.api.problems import FieldError, Problem, invalid
-from instances.whatsapp.jids import InvalidJid, Jid, recipient
+from instances.whatsapp.jids import InvalidJid, recipient
+from messaging.acceptance import Outgoing
+
+MAX_BATCH = 1000
 
 _AT = re.compile(r"(?P<words>.*?)(?: - at `\$(?P<path>[^`]*)`)?", re.DOTALL)
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>.*)`", re.DOTALL)
@@ -26,18 +29,14 @@ class Send(msgspec.Struct, forbid_unknown_fields=True):
     type: Literal["text"] = "text"
     client_ref: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
 
-    def content(self) -> dict[str, Any]:
-        return {"body": self.text.body}
 
-    def recipient(self) -> Jid:
-        """Raises Problem ``invalid_request``."""
-        try:
-            return recipient(self.to)
-        except InvalidJid as error:
-            raise invalid("/to", "invalid_recipient", "This is neither a phone number nor a JID.") from error
+class Batch(msgspec.Struct, forbid_unknown_fields=True):
+    messages: Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1, max_length=MAX_BATCH)]
 
 
-_decoder = msgspec.json.Decoder(Send)
+T = TypeVar("T")
+_send: msgspec.json.Decoder[Send] = msgspec.json.Decoder(Send)
+_batch: msgspec.json.Decoder[Batch] = msgspec.json.Decoder(Batch)
 
 
 def _field_error(text: str) -> FieldError:
@@ -51,15 +50,35 @@ def _field_error(text: str) -> FieldError:
     return FieldError(pointer, "invalid", f"{words}.")
 
 
-def parse(body: bytes) -> Send:
+def _decode(decoder: msgspec.json.Decoder[T], body: bytes | msgspec.Raw) -> T:
     """Raises Problem ``malformed_json`` or ``invalid_request``."""
     try:
-        send = _decoder.decode(body)
+        return decoder.decode(body)
     except msgspec.ValidationError as error:
         raise Problem("invalid_request", "Some fields are not valid.", errors=[_field_error(str(error))]) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Problem("malformed_json", str(error)) from error
+
+
+def parse(body: bytes | msgspec.Raw) -> Outgoing:
+    """One message. Raises Problem ``malformed_json`` or ``invalid_request``."""
+    send = _decode(_send, body)
     for pointer, text in {"/text/body": send.text.body, "/client_ref": send.client_ref or ""}.items():
         if "\x00" in text:
             raise invalid(pointer, "null_characters_not_allowed", "Null characters are not allowed.")
-    return send
+    try:
+        to = recipient(send.to)
+    except InvalidJid as error:
+        raise invalid("/to", "invalid_recipient", "This is neither a phone number nor a JID.") from error
+    return Outgoing(send.instance, to, send.type, {"body": send.text.body}, send.client_ref)
+
+
+def parse_batch(body: bytes) -> list[Outgoing | Problem]:
+    """Many messages; what is wrong with one stands in its place. Raises Problem if the list itself is not one."""
+    parsed: list[Outgoing | Problem] = []
+    for raw in _decode(_batch, body).messages:
+        try:
+            parsed.append(parse(raw))
+        except Problem as problem:
+            parsed.append(problem)
+    return parsed

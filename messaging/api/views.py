@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 from django.db.models import QuerySet
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -12,9 +14,24 @@ from config.api.problems import Problem, invalid
 from instances import access as instance_access
 from instances.whatsapp.jids import InvalidJid, recipient
 from messaging import access, services
+from messaging.acceptance import Verdict
 from messaging.api import payload
 from messaging.models import Message
 from messaging.selectors import in_chat, message_data
+
+
+def json_body(request: Request) -> bytes:
+    """The body, which is parsed elsewhere. Raises Problem ``unsupported_media_type``."""
+    if (request.content_type or "").split(";")[0].strip() != "application/json":
+        raise Problem("unsupported_media_type", "Send application/json.")
+    return request._request.body
+
+
+def result_data(verdict: Verdict) -> dict[str, Any]:
+    """One entry of a batch's answer."""
+    if isinstance(verdict, Problem):
+        return {"status": verdict.status, "message": None, "error": verdict.body()}
+    return {"status": 202, "message": verdict, "error": None}
 
 
 def _filtered(actor: Actor, query: dict[str, str]) -> QuerySet[Message]:
@@ -38,18 +55,22 @@ class MessagesView(APIView):
         return pages.get_paginated_response([message_data(row, row.instance) for row in rows])
 
     def post(self, request: Request) -> Response:
-        if (request.content_type or "").split(";")[0].strip() != "application/json":
-            raise Problem("unsupported_media_type", "Send application/json.")
-        send = payload.parse(request._request.body)
-        message = services.accept(
-            actor=actor_of(request),
-            instance_id=send.instance,
-            to=send.recipient(),
-            type_=send.type,
-            content=send.content(),
-            client_ref=send.client_ref,
-        )
-        return Response(message_data(message, message.instance), status=202)
+        outgoing = payload.parse(json_body(request))
+        (verdict,) = services.accept(actor=actor_of(request), outgoing=[outgoing])
+        if isinstance(verdict, Problem):
+            raise verdict
+        return Response(verdict, status=202)
+
+
+class BatchView(APIView):
+    """Up to 1,000 messages, each judged by itself: a refused one does not keep the others back."""
+
+    scopes = {"POST": "send"}
+
+    def post(self, request: Request) -> Response:
+        outgoing = payload.parse_batch(json_body(request))
+        verdicts = services.accept(actor=actor_of(request), outgoing=outgoing)
+        return Response({"results": [result_data(verdict) for verdict in verdicts]}, status=202)
 
 
 class MessageView(APIView):

@@ -1,0 +1,211 @@
+"""Accepting messages: many requests of a process share one transaction.
+
+Whoever comes while a transaction is under way waits for its end; then the first of those who waited commits
+for all of them. So a lone request is committed at once by its own thread, and a crowd shares few commits.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, NamedTuple
+
+import orjson
+import structlog
+from django.db import InterfaceError, OperationalError, transaction
+from django.utils import timezone
+
+from accounts.actor import Actor
+from config import bulk
+from config.api.problems import Problem
+from config.ids import InvalidId, to_uuid
+from instances import wakeup
+from instances.access import admitted
+from instances.models import Instance
+from instances.services import draft
+from instances.states import ENDED, Wanted
+from instances.whatsapp.jids import LID, Jid
+from messaging.models import Message
+from messaging.selectors import message_data
+from messaging.states import Direction, Status
+from webhooks import events
+
+log = structlog.get_logger(__name__)
+GROUP_MESSAGES = 1000  # a group takes no further request when it has so many
+_COLUMNS = (
+    "id", "organization", "instance", "direction", "status", "type", "content", "chat", "chat_lid", "sender_name",
+    "from_phone", "secret", "client_ref", "attempts", "created_at",
+)  # fmt: skip
+
+
+class Outgoing(NamedTuple):
+    """A message to be sent, its fields checked."""
+
+    instance_id: str
+    to: Jid
+    type: str
+    content: dict[str, Any]
+    client_ref: str | None
+
+
+Verdict = dict[str, Any] | Problem  # the accepted message as clients see it, or why it is refused
+
+
+@dataclass(slots=True)
+class Order:
+    """What one request asks for, and when it is ``done`` a verdict on each message, in order."""
+
+    actor: Actor
+    outgoing: Sequence[Outgoing | Problem]
+    verdicts: list[Verdict] = field(default_factory=list)
+    error: Exception | None = None
+    done: bool = False
+
+
+class Acceptor:
+    """One per process."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Order] = deque()
+        self._turn = threading.Lock()
+
+    def accept(self, order: Order) -> list[Verdict]:
+        """Commit what may be sent of an order; each message is judged by itself.
+
+        When it returns the accepted messages are durable. Raises what the database raised; then nothing of
+        the order is.
+        """
+        self._waiting.append(order)
+        with self._turn:
+            while not order.done:
+                self._run(self._group())
+        if order.error is not None:
+            raise order.error
+        return order.verdicts
+
+    def _group(self) -> list[Order]:
+        group, size = [], 0
+        while self._waiting and size < GROUP_MESSAGES:
+            group.append(self._waiting.popleft())
+            size += len(group[-1].outgoing)
+        return group
+
+    def _run(self, group: list[Order]) -> None:
+        try:
+            _commit(group)
+        except Exception as error:
+            if len(group) > 1 and not isinstance(error, OperationalError | InterfaceError):
+                # One bad order must not take the others with it.
+                log.warning("group_split", error=repr(error), orders=len(group))
+                for order in group:
+                    self._run([order])
+                return
+            for order in group:
+                order.error = error
+        finally:
+            for order in group:
+                order.done = True
+
+
+acceptor = Acceptor()
+
+
+@transaction.atomic
+def _commit(group: list[Order]) -> None:
+    instances = _instances(group)
+    for order in group:
+        order.verdicts = []
+    accepted: list[tuple[Message, str]] = []
+    drafts: list[events.Draft] = []
+    for order in group:
+        for one in order.outgoing:
+            try:
+                if isinstance(one, Problem):
+                    raise one
+                instance = _judge(order.actor, one, instances)
+            except Problem as problem:
+                order.verdicts.append(problem)
+                continue
+            message = _message(one, instance)
+            data = message_data(message, instance)
+            order.verdicts.append(data)
+            accepted.append((message, orjson.dumps(one.content).decode()))
+            drafts.append(draft(instance, "message.queued", data))
+    bulk.insert(Message, _COLUMNS, (_row(message, content) for message, content in accepted))
+    events.append(drafts)
+    for instance in {message.instance_id: message.instance for message, _ in accepted}.values():
+        if instance.holder is not None:
+            transaction.on_commit(partial(wakeup.lane, instance.id, instance.holder.queue))
+
+
+def _instances(group: list[Order]) -> dict[str, Instance]:
+    asked = {one.instance_id for one in _outgoing(group) if _is_id(one.instance_id)}
+    rows = Instance.objects.filter(pk__in=asked).select_related("holder") if asked else ()
+    return {row.id: row for row in rows}
+
+
+def _outgoing(group: list[Order]) -> Iterator[Outgoing]:
+    return (one for order in group for one in order.outgoing if isinstance(one, Outgoing))
+
+
+def _is_id(text: str) -> bool:
+    try:
+        to_uuid(text, "ins")
+    except InvalidId:
+        return False
+    return True
+
+
+def _judge(actor: Actor, one: Outgoing, instances: dict[str, Instance]) -> Instance:
+    """The instance that may send the message now. Raises Problem.
+
+    An instance that is merely reconnecting may send: its messages wait in the lane.
+    """
+    instance = admitted(actor, instances.get(one.instance_id))
+    if not instance.linked:
+        raise Problem("instance_not_linked", "Link it first: connect, then scan the QR code.")
+    if instance.wanted == Wanted.STOPPED:
+        raise Problem("instance_stopped", "Call connect first.")
+    if instance.state in ENDED:
+        raise Problem("instance_unavailable", f"The instance is {instance.state}.", state=instance.state)
+    return instance
+
+
+def _message(one: Outgoing, instance: Instance) -> Message:
+    return Message(
+        organization_id=instance.organization_id,
+        instance=instance,
+        direction=Direction.OUTBOUND.value,
+        status=Status.QUEUED.value,
+        type=one.type,
+        content=one.content,
+        chat=str(one.to),
+        chat_lid=str(one.to) if one.to.server == LID else None,
+        client_ref=one.client_ref,
+        secret=secrets.token_bytes(32),
+        created_at=timezone.now(),
+    )
+
+
+def _row(message: Message, content: str) -> tuple[Any, ...]:
+    return (
+        message.id,
+        message.organization_id,
+        message.instance_id,
+        message.direction,
+        message.status,
+        message.type,
+        content,
+        message.chat,
+        message.chat_lid,
+        message.sender_name,
+        message.from_phone,
+        message.secret,
+        message.client_ref,
+        message.attempts,
+        message.created_at,
+    )
