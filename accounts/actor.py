@@ -12,7 +12,11 @@ from accounts.models import Mode
 class Actor:
     """A person or a program, acting for one organization.
 
-    ``mode`` is ``test`` or ``live`` for a key and None for a person, who may use both networks.
+    ``scopes`` holds the scopes of a key, or what a person's role permits. ``mode`` is ``test`` or ``live``
+    for a key and None for a person, who may use both networks. ``instances`` are the only ones a key may see
+    and touch, None for all. ``role`` and ``session_id`` are a person's. ``name`` is the person's e-mail
+    address or the key's name. ``suspended`` says why the organization is suspended. A person without an
+    organization has the empty ``organization_id`` and may do nothing but see to their own account.
     """
 
     organization_id: str
@@ -20,9 +24,18 @@ class Actor:
     id: str
     scopes: frozenset[str]
     mode: str | None = None
+    instances: frozenset[str] | None = None
+    role: str | None = None
+    session_id: str | None = None
+    name: str = ""
+    suspended: str | None = None
 
     def may(self, scope: str) -> bool:
         return scope in self.scopes
+
+    def reaches(self, instance_id: str) -> bool:
+        """False for an instance that the key is not meant for."""
+        return self.instances is None or instance_id in self.instances
 
     @property
     def networks(self) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.exceptions import AuthenticationFailed, InvalidToken
 
 from accounts.actor import Actor
-from accounts.models import ROLE_SCOPES, ApiKey, Membership, User
+from accounts.models import KEY_SCOPES, ROLE_SCOPES, ApiKey, Membership, User
 from config.api.problems import Problem
 
 CHALLENGE = {"WWW-Authenticate": "Bearer"}
@@ -50,7 +50,16 @@ def actor_of_key(key: str) -> Actor:
         raise Problem(
             "invalid_credentials", "The API key is unknown, revoked or expired.", headers=CHALLENGE
         ) from error
-    actor = Actor(row.organization_id, "key", row.id, frozenset(row.scopes), row.mode)
+    actor = Actor(
+        organization_id=row.organization_id,
+        kind="key",
+        id=row.id,
+        scopes=frozenset(row.scopes) & KEY_SCOPES,
+        mode=row.mode,
+        instances=None if row.instances is None else frozenset(row.instances),
+        name=row.name,
+        suspended=row.organization.suspended_reason,
+    )
     if len(_key_cache) >= _KEY_CACHE_SIZE:
         _key_cache.clear()
     _key_cache[digest] = now + KEY_CACHE_SECONDS, actor
@@ -59,10 +68,18 @@ def actor_of_key(key: str) -> Actor:
 
 def actor_of_user(user: User) -> Actor:
     """The actor of a person in the organization they joined first. Raises Problem ``permission_denied``."""
-    membership = Membership.objects.filter(user=user).order_by("id").first()
+    membership = Membership.objects.filter(user=user).select_related("organization").order_by("id").first()
     if membership is None:
         raise Problem("permission_denied", "You belong to no organization.")
-    return Actor(membership.organization_id, "user", user.id, ROLE_SCOPES[membership.role])
+    return Actor(
+        organization_id=membership.organization_id,
+        kind="user",
+        id=user.id,
+        scopes=ROLE_SCOPES[membership.role],
+        role=membership.role,
+        name=user.email,
+        suspended=membership.organization.suspended_reason,
+    )
 
 
 def user_of_token(token: str) -> User:

@@ -55,7 +55,8 @@ class ApiKeyManager(BaseAPIKeyManager):
     def get_from_key(self, key: str) -> ApiKey:
         """The usable row of a key, in one query. Raises ApiKey.DoesNotExist."""
         prefix = lookup_prefix(key)
-        row = self.get_usable_keys().filter(prefix=prefix).first() if prefix else None
+        usable = self.get_usable_keys().select_related("organization")
+        row = usable.filter(prefix=prefix).first() if prefix else None
         if row is None or row.has_expired or not self.key_generator.verify(key, row.hashed_key):
             raise self.model.DoesNotExist  # type: ignore[attr-defined]
         return row

@@ -26,18 +26,38 @@ class Role(models.TextChoices):
 
 
 class Scope(models.TextChoices):
+    """What an API key may do."""
+
     READ = "read"
     SEND = "send"
     MANAGE = "manage"
     WEBHOOKS = "webhooks"
 
 
+class Permission(models.TextChoices):
+    """What only people may do; no API key can have these."""
+
+    SELF = "self", "one's own account, in any organization or none"
+    KEYS = "keys", "manage API keys"
+    MEMBERS = "members", "invite, change roles, remove"
+    AUDIT = "audit", "read the audit log"
+    BILLING = "billing", "change the plan"
+    OWN = "own", "transfer, rename or close the organization"
+
+
+KEY_SCOPES: frozenset[str] = frozenset(Scope.values)
+ANYBODY: frozenset[str] = frozenset({Permission.SELF})
 ROLE_SCOPES: dict[str, frozenset[str]] = {
-    Role.OWNER: frozenset(Scope.values),
-    Role.ADMIN: frozenset(Scope.values),
-    Role.MEMBER: frozenset({Scope.READ, Scope.SEND}),
-    Role.VIEWER: frozenset({Scope.READ}),
+    Role.OWNER: KEY_SCOPES | frozenset(Permission.values),
+    Role.ADMIN: KEY_SCOPES | ANYBODY | {Permission.KEYS, Permission.MEMBERS, Permission.AUDIT},
+    Role.MEMBER: ANYBODY | {Scope.READ, Scope.SEND},
+    Role.VIEWER: ANYBODY | {Scope.READ},
 }
+
+
+class SuspensionReason(models.TextChoices):
+    OPERATOR = "operator"
+    EXPIRED = "expired"
 
 
 class UserManager(BaseUserManager["User"]):
@@ -81,6 +101,10 @@ class Organization(models.Model):
     name = models.CharField(max_length=100)
     members = models.ManyToManyField(User, through="Membership", related_name="organizations")
     created_at = models.DateTimeField(auto_now_add=True)
+    suspended_at = models.DateTimeField(null=True, blank=True, editable=False)
+    suspended_reason = models.CharField(
+        max_length=10, choices=SuspensionReason.choices, null=True, blank=True, editable=False
+    )
 
     def __str__(self) -> str:
         return self.name
@@ -109,6 +133,9 @@ class ApiKey(AbstractAPIKey):
     name = models.CharField(max_length=100)
     mode = models.CharField(max_length=4, choices=Mode.choices)
     scopes = models.JSONField()
+    instances = models.JSONField(null=True, blank=True, help_text="Instance ids, or null for all")
+    allowed_ips = models.JSONField(null=True, blank=True, help_text="Networks in CIDR notation, or null for all")
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True)
 
     objects = ApiKeyManager()  # type: ignore[assignment, misc]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from accounts.models import ROLE_SCOPES, Role, Scope
+from accounts.models import KEY_SCOPES, ROLE_SCOPES, Permission, Role
 from conftest import Person, assert_problem
 from instances.models import Instance
 from messaging.models import Message
@@ -28,18 +28,19 @@ def test_an_owner_manages(alice: Person) -> None:
 def test_a_member_sends_and_does_not_manage(instance: Instance, bob: Person) -> None:
     assert bob.client.post("/api/messages", message(instance), format="json").status_code == 202
     for path in ("/api/instances", "/api/keys", f"/api/instances/{instance.id}/stop"):
-        body = assert_problem(bob.client.post(path, NEW_INSTANCE, format="json"), 403, "missing_scope")
+        body = assert_problem(bob.client.post(path, NEW_INSTANCE, format="json"), 403, "permission_denied")
         assert body["scope"] == "manage"
     assert Instance.objects.count() == 1
 
 
 def test_a_viewer_does_not_send(instance: Instance, rita: Person) -> None:
-    body = assert_problem(rita.client.post("/api/messages", message(instance), format="json"), 403, "missing_scope")
+    body = assert_problem(rita.client.post("/api/messages", message(instance), format="json"), 403, "permission_denied")
     assert body["scope"] == "send"
     assert not Message.objects.exists()
 
 
 def test_every_role_has_its_scopes() -> None:
     assert set(ROLE_SCOPES) == set(Role.values)
-    assert all(scopes <= set(Scope.values) for scopes in ROLE_SCOPES.values())
-    assert ROLE_SCOPES[Role.VIEWER] < ROLE_SCOPES[Role.MEMBER] < ROLE_SCOPES[Role.OWNER]
+    assert ROLE_SCOPES[Role.VIEWER] < ROLE_SCOPES[Role.MEMBER] < ROLE_SCOPES[Role.ADMIN] < ROLE_SCOPES[Role.OWNER]
+    assert ROLE_SCOPES[Role.OWNER] - ROLE_SCOPES[Role.ADMIN] == {"billing", "own"}
+    assert not KEY_SCOPES & set(Permission.values)
