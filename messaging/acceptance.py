@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import orjson
 import structlog
@@ -23,6 +24,7 @@ from accounts.actor import Actor
 from config import bulk
 from config.api.problems import Problem
 from config.ids import InvalidId, to_uuid
+from config.timestamps import iso
 from instances import wakeup
 from instances.access import admitted
 from instances.models import Instance
@@ -32,6 +34,8 @@ from instances.whatsapp.jids import LID, Jid
 from messaging.models import Message
 from messaging.selectors import message_data
 from messaging.states import Direction, Status
+from subscriptions import quota, usage
+from subscriptions.quota import Granted, Threshold
 from webhooks import events
 
 log = structlog.get_logger(__name__)
@@ -114,30 +118,75 @@ class Acceptor:
 acceptor = Acceptor()
 
 
+@dataclass(slots=True)
+class _Candidate:
+    """A message that may be sent if the quota has room for it."""
+
+    outgoing: Outgoing
+    instance: Instance
+    verdict: Verdict | None = None
+
+    @property
+    def meter(self) -> tuple[str, str]:
+        return self.instance.organization_id, self.instance.network
+
+
 @transaction.atomic
 def _commit(group: list[Order]) -> None:
+    now = timezone.now()  # before the quota is taken, so that what is given back finds the same month
     instances = _instances(group)
-    for order in group:
-        order.verdicts = []
-    accepted: list[tuple[Message, str]] = []
-    drafts: list[events.Draft] = []
-    for order in group:
-        for one in order.outgoing:
-            try:
-                if isinstance(one, Problem):
-                    raise one
-                instance = _judge(order.actor, one, instances)
-            except Problem as problem:
-                order.verdicts.append(problem)
-                continue
-            message = _message(one, instance)
-            data = message_data(message, instance)
-            order.verdicts.append(data)
-            accepted.append((message, orjson.dumps(one.content).decode()))
-            drafts.append(draft(instance, "message.queued", data))
-    bulk.insert(Message, _COLUMNS, (_row(message, content) for message, content in accepted))
+    judged = [[_judged(order.actor, one, instances) for one in order.outgoing] for order in group]
+    candidates = [one for row in judged for one in row if isinstance(one, _Candidate)]
+    grants = quota.reserve(Counter(one.meter for one in candidates))
+    accepted = _granted(candidates, grants)
+    rows, drafts, counted = [], _alerts(grants), []
+    for one in accepted:
+        message = _message(one.outgoing, one.instance, now)
+        one.verdict = message_data(message, one.instance)
+        rows.append(_row(message))
+        drafts.append(draft(one.instance, "message.queued", one.verdict))
+        counted.append((*one.meter, one.instance.id, message.type, message.direction))
+    bulk.insert(Message, _COLUMNS, rows)
+    usage.add(counted)
     events.append(drafts)
-    for instance in {message.instance_id: message.instance for message, _ in accepted}.values():
+    _wake({one.instance.id: one.instance for one in accepted}.values())
+    for order, row in zip(group, judged, strict=True):
+        order.verdicts = [one if isinstance(one, Problem) else cast(Verdict, one.verdict) for one in row]
+
+
+def _granted(candidates: list[_Candidate], grants: Mapping[tuple[str, str], Granted]) -> list[_Candidate]:
+    """Those the quota has room for, first come, first served; the others get its refusal."""
+    left = {meter: grant.granted for meter, grant in grants.items()}
+    accepted = []
+    for one in candidates:
+        if left[one.meter]:
+            left[one.meter] -= 1
+            accepted.append(one)
+        else:
+            one.verdict = grants[one.meter].refusal
+    return accepted
+
+
+def _alerts(grants: Mapping[tuple[str, str], Granted]) -> list[events.Draft]:
+    return [
+        events.Draft(organization_id, None, network, "subscription.usage", usage_data(threshold))
+        for (organization_id, network), grant in grants.items()
+        for threshold in grant.crossed
+    ]
+
+
+def usage_data(threshold: Threshold) -> dict[str, Any]:
+    """What the event tells: ``percent`` of the month's messages are used."""
+    return {
+        "percent": threshold.percent,
+        "used": threshold.used,
+        "limit": threshold.limit,
+        "renews_at": iso(threshold.renews_at),
+    }
+
+
+def _wake(instances: Iterable[Instance]) -> None:
+    for instance in instances:
         if instance.holder is not None:
             transaction.on_commit(partial(wakeup.lane, instance.id, instance.holder.queue))
 
@@ -160,22 +209,31 @@ def _is_id(text: str) -> bool:
     return True
 
 
-def _judge(actor: Actor, one: Outgoing, instances: dict[str, Instance]) -> Instance:
-    """The instance that may send the message now. Raises Problem.
+def _judged(actor: Actor, one: Outgoing | Problem, instances: dict[str, Instance]) -> _Candidate | Problem:
+    if isinstance(one, Problem):
+        return one
+    try:
+        instance = admitted(actor, instances.get(one.instance_id))
+        check_can_send(instance)
+    except Problem as problem:
+        return problem
+    return _Candidate(one, instance)
+
+
+def check_can_send(instance: Instance) -> None:
+    """Raises Problem ``instance_not_linked``, ``instance_stopped`` or ``instance_unavailable``.
 
     An instance that is merely reconnecting may send: its messages wait in the lane.
     """
-    instance = admitted(actor, instances.get(one.instance_id))
     if not instance.linked:
         raise Problem("instance_not_linked", "Link it first: connect, then scan the QR code.")
     if instance.wanted == Wanted.STOPPED:
         raise Problem("instance_stopped", "Call connect first.")
     if instance.state in ENDED:
         raise Problem("instance_unavailable", f"The instance is {instance.state}.", state=instance.state)
-    return instance
 
 
-def _message(one: Outgoing, instance: Instance) -> Message:
+def _message(one: Outgoing, instance: Instance, now: datetime) -> Message:
     return Message(
         organization_id=instance.organization_id,
         instance=instance,
@@ -187,11 +245,11 @@ def _message(one: Outgoing, instance: Instance) -> Message:
         chat_lid=str(one.to) if one.to.server == LID else None,
         client_ref=one.client_ref,
         secret=secrets.token_bytes(32),
-        created_at=timezone.now(),
+        created_at=now,
     )
 
 
-def _row(message: Message, content: str) -> tuple[Any, ...]:
+def _row(message: Message) -> tuple[Any, ...]:
     return (
         message.id,
         message.organization_id,
@@ -199,7 +257,7 @@ def _row(message: Message, content: str) -> tuple[Any, ...]:
         message.direction,
         message.status,
         message.type,
-        content,
+        orjson.dumps(message.content).decode(),
         message.chat,
         message.chat_lid,
         message.sender_name,

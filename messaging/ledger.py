@@ -20,6 +20,7 @@ from instances.whatsapp.news import Inbound, Receipt
 from messaging.models import EarlyReceipt, Message
 from messaging.selectors import message_data
 from messaging.states import Direction, Status, below
+from subscriptions import quota, usage
 from webhooks.events import Draft
 
 MAX_ATTEMPTS = 10
@@ -113,17 +114,29 @@ def fail_waiting(instance: Instance) -> list[Draft]:
     """End what was accepted for another number: it must not go out from this one."""
     error = {"error_code": "number_changed", "error_detail": "The instance was linked to another number."}
     waiting = Message.objects.filter(instance=instance, status=Status.QUEUED).order_by("id")
-    return [_report(message, instance) for message in waiting if _move(message, Status.FAILED, **error)]
+    failed = [message for message in waiting if _move(message, Status.FAILED, **error)]
+    _give_back([(message, instance) for message in failed])
+    return [_report(message, instance) for message in failed]
+
+
+def _give_back(unsent: Iterable[tuple[Message, Instance]]) -> None:
+    """What was not sent does not count against the month."""
+    quota.release((instance.organization_id, instance.network, row.created_at) for row, instance in unsent)
 
 
 def outcomes(items: list[Item], held: dict[str, Instance]) -> Written:
     rows = Message.objects.in_bulk([item.value.message_id for item in items])
     early = _take_early(items)
     drafts: list[Draft] = []
+    unsent: list[tuple[Message, Instance]] = []
     for item in items:
         if message := rows.get(item.value.message_id):
-            waited = early.get((item.instance_id, item.value.wa_id), [])
-            drafts += _end(message, item.value, held[item.instance_id], waited)
+            instance = held[item.instance_id]
+            ended = _end(message, item.value, instance, early.get((item.instance_id, item.value.wa_id), []))
+            drafts += ended
+            if ended and message.status == Status.FAILED:
+                unsent.append((message, instance))
+    _give_back(unsent)
     return Written([None] * len(items), drafts)
 
 
@@ -217,6 +230,11 @@ def inbound(items: list[Item], held: dict[str, Instance]) -> Written:
             seen.add(key)
             fresh.append(_row(held[item.instance_id], item.value))
     Message.objects.bulk_create(fresh)
+    usage.add(
+        (row.organization_id, row.instance.network, row.instance_id, row.type, Direction.INBOUND)
+        for row in fresh
+        if row.direction == Direction.INBOUND
+    )
     types = {Status.RECEIVED: "message.received", Status.SENT: "message.sent"}
     drafts = [draft(row.instance, types[Status(row.status)], message_data(row, row.instance)) for row in fresh]
     return Written([None] * len(items), drafts)
