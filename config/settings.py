@@ -42,6 +42,8 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "channels",
     "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "rest_framework_api_key",
     "rest_framework_simplejwt.token_blacklist",
     "config",
@@ -190,6 +192,20 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["config.api.parsers.JSONParser"],
     "DEFAULT_PAGINATION_CLASS": "config.api.pagination.Pages",
     "EXCEPTION_HANDLER": "config.api.exceptions.handle",
+    "DEFAULT_SCHEMA_CLASS": "config.api.openapi.AutoSchema",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "WhatsApp API",
+    "VERSION": (BASE_DIR / "VERSION").read_text().strip(),
+    "OAS_VERSION": "3.1.1",
+    "COMPONENT_SPLIT_PATCH": False,
+    "ENFORCE_NON_BLANK_FIELDS": True,
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "POSTPROCESSING_HOOKS": [],  # shared enumerations are named already
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": True, "docExpansion": "none"},
+    "AUTHENTICATION_WHITELIST": ["accounts.authentication.Credentials"],
 }
 
 # --- browsers -------------------------------------------------------------------------------

@@ -3,12 +3,14 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from config.api import health
+from config.api import docs, health
 
 urlpatterns = [
     path("health", health.health),
     path("livez", health.livez),
     path("api/version", health.version),
+    path("api/schema", docs.SchemaView.as_view(), name="schema"),
+    path("api/docs", docs.DocsView.as_view()),
     path("api/", include("accounts.api.urls")),
     path("api/", include("webhooks.api.urls")),
     path("api/", include("instances.api.urls")),

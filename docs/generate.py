@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -110,11 +111,19 @@ def example() -> str:
     return "\n".join([*lines, ""])
 
 
+def openapi() -> str:
+    """docs/openapi.json."""
+    from config.api.openapi import document
+
+    return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
+
+
 PAGES = {
     "states.md": states,
     "problems.md": problems,
     "configuration.md": configuration,
     "../.env.example": example,
+    "openapi.json": openapi,
 }
 
 if __name__ == "__main__":

@@ -20,12 +20,12 @@ TYPES: dict[str, str] = {
     "subscription.usage": "80 % or 100 % of the month's messages are used; `data` has the figures. It has no instance.",
 }
 
-_GROUPS = frozenset(f"{name.partition('.')[0]}.*" for name in TYPES)
+GROUPS = frozenset(f"{name.partition('.')[0]}.*" for name in TYPES)
 
 
 def is_pattern(text: str) -> bool:
     """True for ``*``, the name of a type, and a group such as ``message.*``."""
-    return text == "*" or text in TYPES or text in _GROUPS
+    return text == "*" or text in TYPES or text in GROUPS
 
 
 def matches(patterns: Iterable[str], type_: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from rest_framework import serializers
@@ -9,7 +10,9 @@ from rest_framework.request import Request
 
 
 class Text(serializers.CharField):
-    """A JSON string; numbers are refused, not converted."""
+    """A JSON string; numbers are refused, not converted. ``json_schema`` says what else a subclass demands."""
+
+    json_schema: Mapping[str, Any] = {}
 
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):

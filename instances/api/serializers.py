@@ -6,13 +6,14 @@ from rest_framework import serializers
 
 from config.api.serializers import Input, Text
 from instances.models import Network
-from instances.whatsapp.jids import InvalidJid, phone_number
+from instances.whatsapp.jids import PHONE_NUMBER, InvalidJid, phone_number
 
 
 class PhoneField(Text):
     """An international phone number in any common spelling; the value is its digits."""
 
     default_error_messages = {"phone": "This is not a phone number with country code."}
+    json_schema = {"pattern": PHONE_NUMBER}
 
     def __init__(self, **options: Any) -> None:
         super().__init__(max_length=40, **options)

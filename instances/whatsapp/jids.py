@@ -9,6 +9,9 @@ PHONE, LID, GROUP, BROADCAST, NEWSLETTER = "s.whatsapp.net", "lid", "g.us", "bro
 _JID = re.compile(
     r"([0-9]{1,20}(?:-[0-9]{1,20})?|status)(?::([0-9]{1,5}))?@(s\.whatsapp\.net|lid|g\.us|broadcast|newsletter)"
 )
+# For descriptions of the API: no text that these fit is refused.
+PHONE_NUMBER = r"^[ ().-]*\+?[ ().-]*[1-9]([ ().-]*[0-9]){6,14}[ ().-]*$"
+RECIPIENT = rf"{PHONE_NUMBER}|^{_JID.pattern}$"
 _DECORATION = re.compile(r"[\s().-]")
 
 

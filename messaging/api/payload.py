@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 
 from config.api.problems import FieldError, Problem, invalid
-from instances.whatsapp.jids import InvalidJid, recipient
+from instances.whatsapp.jids import RECIPIENT, InvalidJid, recipient
 from messaging.acceptance import Outgoing
 
 MAX_BATCH = 1000
@@ -16,18 +16,19 @@ MAX_BATCH = 1000
 _AT = re.compile(r"(?P<words>.*?)(?: - at `\$(?P<path>[^`]*)`)?", re.DOTALL)
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>.*)`", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(?P<name>.*)`")
+_NO_NULL = {"pattern": r"^[^\u0000]*$"}  # for descriptions of the API; checked below
 
 
 class Text(msgspec.Struct, forbid_unknown_fields=True):
-    body: Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
+    body: Annotated[str, msgspec.Meta(min_length=1, max_length=4096, extra_json_schema=_NO_NULL)]
 
 
 class Send(msgspec.Struct, forbid_unknown_fields=True):
     instance: str
-    to: Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
+    to: Annotated[str, msgspec.Meta(min_length=1, max_length=80, extra_json_schema={"pattern": RECIPIENT})]
     text: Text
     type: Literal["text"] = "text"
-    client_ref: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
+    client_ref: Annotated[str, msgspec.Meta(min_length=1, max_length=200, extra_json_schema=_NO_NULL)] | None = None
 
 
 class Batch(msgspec.Struct, forbid_unknown_fields=True):

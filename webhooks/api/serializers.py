@@ -4,6 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from config.api.operations import identifier
 from config.api.serializers import Input, Text
 from config.ids import InvalidId, to_uuid
 from config.timestamps import iso
@@ -22,6 +23,8 @@ class Switch(serializers.BooleanField):
 
 
 class Pattern(Text):
+    json_schema = {"enum": ["*", *sorted(catalogue.GROUPS), *catalogue.TYPES]}
+
     def to_internal_value(self, data: Any) -> str:
         text = super().to_internal_value(data)
         if not catalogue.is_pattern(text):
@@ -30,6 +33,8 @@ class Pattern(Text):
 
 
 class InstanceId(Text):
+    json_schema = {"pattern": identifier("ins").pattern}
+
     def to_internal_value(self, data: Any) -> str:
         text = super().to_internal_value(data)
         try:
@@ -39,9 +44,14 @@ class InstanceId(Text):
         return text
 
 
+class Url(Text):
+    """The length and all the rest of a URL is checked where its meaning is known."""
+
+    json_schema = {"format": "uri", "pattern": "^https?://", "maxLength": 2000}
+
+
 class EndpointInput(Input):
-    # The length and all the rest of a URL is checked where its meaning is known.
-    url = Text()
+    url = Url()
     events = serializers.ListField(child=Pattern(), min_length=1, max_length=50)
     description = Text(max_length=200, allow_blank=True, required=False)
     instances = serializers.ListField(child=InstanceId(), min_length=1, max_length=100, allow_null=True, required=False)

@@ -1,0 +1,31 @@
+"""``/api/schema`` and, for people, ``/api/docs``: Swagger UI, served from this machine alone."""
+
+from __future__ import annotations
+
+from drf_spectacular.renderers import (
+    OpenApiJsonRenderer,
+    OpenApiJsonRenderer2,
+    OpenApiYamlRenderer,
+    OpenApiYamlRenderer2,
+)
+from drf_spectacular.views import SpectacularSwaggerSplitView
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from config.api.openapi import document
+
+
+class SchemaView(APIView):
+    authentication_classes = ()
+    permission_classes = ()
+    renderer_classes = (OpenApiJsonRenderer2, OpenApiJsonRenderer, OpenApiYamlRenderer2, OpenApiYamlRenderer)
+
+    def get(self, request: Request) -> Response:
+        return Response(document())
+
+
+class DocsView(SpectacularSwaggerSplitView):
+    authentication_classes = ()
+    permission_classes = ()
+    url_name = "schema"

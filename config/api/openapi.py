@@ -1,0 +1,353 @@
+"""OpenAPI 3.1 from the code: the described operations, and what all of them share."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from functools import lru_cache
+from http import HTTPStatus
+from importlib import import_module
+from typing import Any, cast
+
+import msgspec
+import uritemplate
+from django.db.models import TextChoices
+from django.urls import URLPattern
+from drf_spectacular import generators, openapi
+from drf_spectacular.extensions import (
+    OpenApiAuthenticationExtension,
+    OpenApiSerializerExtension,
+    OpenApiSerializerFieldExtension,
+)
+from drf_spectacular.plumbing import ComponentIdentity, ResolvedComponent
+from drf_spectacular.utils import Direction
+from rest_framework.fields import CharField
+from rest_framework.views import APIView
+
+from config.api.operations import Operation, ProblemDetails
+from config.api.problems import CATALOGUE, CONTENT_TYPE
+from config.api.serializers import Input
+
+_PLAIN_MODULES = ("config.api.health",)
+_NO_NULL = r"^[^\u0000]*$"
+# What Python counts as a space, which is more than \s is elsewhere.
+_NOT_BLANK = r"^[^\u0000]*[^\u0000\s\u001c-\u001f\u0085][^\u0000]*$"
+_REF = "#/components/schemas/{name}"
+_WORDS = {200: "Done.", 201: "Created.", 202: "Accepted.", 204: "Done; no body.", 503: "Unhealthy."}
+
+HEADERS: dict[str, dict[str, Any]] = {
+    "X-Request-Id": {
+        "description": "The id of this request, yours if you sent one.",
+        "required": True,
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,128}$"},
+    },
+    "Retry-After": {
+        "description": "Seconds to wait before the next attempt.",
+        "schema": {"type": "integer", "minimum": 0},
+    },
+}
+PARAMETERS: dict[str, dict[str, Any]] = {
+    "RequestId": {
+        "name": "X-Request-Id",
+        "in": "header",
+        "description": "Your id for this request: letters, digits, `.`, `_`, `:`, `-`. Anything else is replaced.",
+        "schema": {"type": "string", "maxLength": 128},
+        "example": "req-42",
+    },
+    "Limit": {
+        "name": "limit",
+        "in": "query",
+        "description": "How many objects a page has.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": 100, "default": 50},
+    },
+    "Cursor": {
+        "name": "cursor",
+        "in": "query",
+        "description": "Opaque; from the links of a page.",
+        "schema": {"type": "string"},
+    },
+}
+
+
+def operation_of(view: type[APIView], method: str) -> Operation | None:
+    """The description of a view's method, from the ``schema`` module beside the method's own module."""
+    function = getattr(view, method.lower())
+    operations = import_module(f"{function.__module__.rpartition('.')[0]}.schema").OPERATIONS
+    return cast("Operation | None", operations.get(function))
+
+
+def problem_codes(operation: Operation, *, scope: str | None, method: str, in_path: bool) -> list[str]:
+    """Every code an operation may refuse with, in the order of the catalogue."""
+    codes = {"not_acceptable", "internal_error", *operation.problems}
+    if operation.body or operation.query or operation.paged:
+        codes.add("invalid_request")
+    if operation.paged:
+        codes.add("invalid_cursor")
+    if operation.body:
+        codes |= {"malformed_json", "unsupported_media_type", "body_too_large", "length_required"}
+    if scope is not None:
+        codes |= {"not_authenticated", "invalid_credentials", "invalid_token", "missing_scope", "permission_denied"}
+        if method != "GET":
+            codes.add("csrf_failed")
+    if in_path:
+        codes.add("not_found")
+    return [code for code in CATALOGUE if code in codes]
+
+
+class AutoSchema(openapi.AutoSchema):
+    """One operation, from its entry in OPERATIONS. A method without one is left out, and a test complains."""
+
+    @property
+    def described(self) -> Operation:
+        return cast(Operation, operation_of(type(self.view), self.method))
+
+    def is_excluded(self) -> bool:
+        return operation_of(type(self.view), self.method) is None
+
+    def get_tags(self) -> list[str]:
+        return [type(self.view).__module__.partition(".")[0]]
+
+    def get_operation_id(self) -> str:
+        name = type(self.view).__name__.removesuffix("View")
+        return f"{self.method.lower()}{name}"
+
+    def get_summary(self) -> str:
+        return self.described.summary
+
+    def get_description(self) -> str:  # type: ignore[override]  # as drf-spectacular has it
+        scope = self._scope
+        needs = f"Needs `{scope}`." if scope else ""
+        return "\n\n".join(part for part in (self.described.description, needs) if part)
+
+    @property
+    def _scope(self) -> str | None:
+        scope = getattr(self.view, "scopes", {}).get(self.method)
+        return cast("str | None", scope)
+
+    # --- what goes in -----------------------------------------------------------------------
+
+    def _get_parameters(self) -> list[dict[str, Any]]:
+        parameters = [_path_parameter(name) for name in uritemplate.variables(self.path)]
+        if self.described.query:
+            parameters += self._query_parameters(self.described.query)
+        if self.described.media:
+            formats = [name for name in self.map_renderers("format") if name != "api"]
+            parameters.append({"name": "format", "in": "query", "schema": {"type": "string", "enum": formats}})
+        shared = ["RequestId"] + (["Limit", "Cursor"] if self.described.paged else [])
+        return parameters + [{"$ref": f"#/components/parameters/{name}"} for name in shared]
+
+    def _query_parameters(self, query: type[Input]) -> list[dict[str, Any]]:
+        mapped = self._map_serializer(query, "request")
+        required = mapped.get("required", [])
+        return [
+            {
+                "name": name,
+                "in": "query",
+                "schema": schema,
+                **({"required": True} if name in required else {}),
+                **({"description": schema.pop("description")} if "description" in schema else {}),
+            }
+            for name, schema in mapped["properties"].items()
+        ]
+
+    def _get_request_body(self, direction: Direction = "request") -> dict[str, Any] | None:
+        body = self.described.body
+        if body is None:
+            return None
+        media: dict[str, Any] = {"schema": self._component(body, direction)}
+        if self.described.example is not None:
+            media["example"] = self.described.example
+        return {"content": {"application/json": media}, "required": True}
+
+    def _component(self, kind: type[Input] | type[msgspec.Struct], direction: Direction) -> dict[str, Any]:
+        """A reference to the schema of a body or an answer."""
+        return self.resolve_serializer(cast(Any, kind), direction).ref
+
+    # --- what comes out ---------------------------------------------------------------------
+
+    def _get_response_bodies(self, direction: Direction = "response") -> dict[str, Any]:
+        responses = {str(status): self._success(status) for status in self.described.answers}
+        codes = problem_codes(self.described, scope=self._scope, method=self.method, in_path="{" in self.path)
+        self._component(ProblemDetails, direction)
+        for status in sorted({CATALOGUE[code][0] for code in codes}):
+            responses[str(status)] = _refusal(status, [code for code in codes if CATALOGUE[code][0] == status])
+        return responses
+
+    def _success(self, status: int) -> dict[str, Any]:
+        response: dict[str, Any] = {"description": _WORDS[status], "headers": _headers(["X-Request-Id"])}
+        answer, media = self.described.answers[status], {}
+        if answer is not None:
+            media["application/json"] = {"schema": self._component(answer, "response")}
+        if status == 200:
+            media |= {name: {"schema": dict(schema)} for name, schema in self.described.media.items()}
+        return response | ({"content": media} if media else {})
+
+
+def _path_parameter(name: str) -> dict[str, Any]:
+    return {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+
+
+def _headers(names: Iterable[str]) -> dict[str, Any]:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def _refusal(status: int, codes: list[str]) -> dict[str, Any]:
+    narrowed = {"properties": {"status": {"const": status}, "code": {"enum": codes}}}
+    schema = {"allOf": [{"$ref": _REF.format(name="ProblemDetails")}, narrowed]}
+    names = ["X-Request-Id"] + (["Retry-After"] if status in (429, 503) else [])
+    return {
+        "description": "\n".join(f"- `{code}`: {CATALOGUE[code][1]}" for code in codes),
+        "headers": _headers(names),
+        "content": {CONTENT_TYPE: {"schema": schema}},
+    }
+
+
+def _choices(kind: type) -> dict[str, Any]:
+    """Django's choices are enumerations that msgspec does not know as such."""
+    if issubclass(kind, TextChoices):
+        return {"type": "string", "enum": kind.values}
+    raise NotImplementedError(kind)
+
+
+class StructSchema(OpenApiSerializerExtension):
+    """msgspec structs, as bodies and as answers; the structs inside become components of their own."""
+
+    target_class = msgspec.Struct
+    match_subclasses = True
+
+    def get_name(self, auto_schema: openapi.AutoSchema, direction: Direction) -> str:
+        return cast(str, self.target.__name__)
+
+    def get_identity(self, auto_schema: openapi.AutoSchema, direction: Direction) -> Any:
+        return ComponentIdentity(self.target.__name__)
+
+    def map_serializer(self, auto_schema: openapi.AutoSchema, direction: Direction) -> dict[str, Any]:
+        """Raises ValueError for two structs of one name."""
+        _, components = msgspec.json.schema_components([self.target], schema_hook=_choices, ref_template=_REF)
+        name = self.get_name(auto_schema, direction)
+        for other in components.keys() - {name}:
+            part = ResolvedComponent(other, ResolvedComponent.SCHEMA, components[other], ComponentIdentity(other))
+            auto_schema.registry.register_on_missing(part)
+            if auto_schema.registry[part].schema not in (None, components[other]):
+                raise ValueError(f"two different shapes are named {other}")
+        return cast("dict[str, Any]", components[name])
+
+
+def _without_alternatives(schema: dict[str, Any]) -> dict[str, Any]:
+    """A text that may be blank, in one schema where drf-spectacular makes two."""
+    match schema:
+        case {"oneOf": [{"type": "string"} as text, {"type": "string", "maxLength": 0}], **others}:
+            return text | others
+    return schema
+
+
+class InputSchema(OpenApiSerializerExtension):
+    """Request bodies refuse what they do not know."""
+
+    target_class = Input
+    match_subclasses = True
+
+    def map_serializer(self, auto_schema: openapi.AutoSchema, direction: Direction) -> dict[str, Any]:
+        schema = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)
+        properties = {name: _without_alternatives(value) for name, value in schema["properties"].items()}
+        schema |= {"properties": properties, "additionalProperties": False}
+        if self.target.partial:
+            schema.pop("required", None)
+        schema.pop("description", None)
+        own_words = vars(type(self.target)).get("__doc__")
+        return schema | ({"description": own_words} if own_words else {})
+
+
+class CharFieldSchema(OpenApiSerializerFieldExtension):
+    """Texts have no null characters and, unless they may be blank, something besides spaces.
+
+    A field that takes less than any text says so in ``json_schema``.
+    """
+
+    target_class = CharField
+    match_subclasses = True
+
+    def map_serializer_field(self, auto_schema: openapi.AutoSchema, direction: Direction) -> dict[str, Any]:
+        schema = auto_schema._map_serializer_field(self.target, direction, bypass_extensions=True)
+        general = {"pattern": _NO_NULL} if self.target.allow_blank else {"minLength": 1, "pattern": _NOT_BLANK}
+        return general | schema | getattr(self.target, "json_schema", {})
+
+
+class CredentialsSchema(OpenApiAuthenticationExtension):
+    target_class = "accounts.authentication.Credentials"
+    name = ["accessToken", "apiKey"]
+
+    def get_security_definition(self, auto_schema: openapi.AutoSchema) -> list[dict[str, Any]]:
+        return [
+            {
+                "type": "http",
+                "scheme": "bearer",
+                "bearerFormat": "JWT",
+                "description": "A person's access token. An API key works here as well.",
+            },
+            {
+                "type": "apiKey",
+                "in": "header",
+                "name": "X-API-Key",
+                "description": "An API key of a program: `wak_test_…` or `wak_live_…`.",
+            },
+        ]
+
+    def get_security_requirement(self, auto_schema: openapi.AutoSchema) -> list[dict[str, list[Any]]]:
+        return [{name: []} for name in self.name]
+
+
+class _PlainView(APIView):
+    """Stands for a view that is a function: a subclass gets the function as its ``get``."""
+
+    authentication_classes = ()
+    permission_classes = ()
+
+
+class _Endpoints(generators.EndpointEnumerator):
+    def _get_api_endpoints(self, patterns: Any, prefix: str) -> list[tuple[str, str, str, Any]]:
+        patterns = self.patterns if patterns is None else patterns
+        found: list[tuple[str, str, str, Any]] = super()._get_api_endpoints(patterns, prefix)
+        for pattern in patterns:
+            if isinstance(pattern, URLPattern) and getattr(pattern.callback, "__module__", "") in _PLAIN_MODULES:
+                stand_in = type(pattern.callback.__name__, (_PlainView,), {"get": pattern.callback})
+                regex = prefix + str(pattern.pattern)
+                view = cast("type[APIView]", stand_in).as_view()
+                found.append((self.get_path_from_regex(regex), regex, "GET", view))
+        return found
+
+
+class Generator(generators.SchemaGenerator):
+    """Adds the plain views, which are no views of the REST framework."""
+
+    endpoint_inspector_cls = _Endpoints
+
+
+def _share_responses(schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Replace the commonest refusals of each status by references; returns what they refer to."""
+    found = [
+        (operation["responses"], status)
+        for path in schema["paths"].values()
+        for operation in path.values()
+        for status in operation["responses"]
+        if CONTENT_TYPE in operation["responses"][status].get("content", ())
+    ]
+    tally = Counter((status, json.dumps(responses[status])) for responses, status in found)
+    commonest = {status: text for (status, text), _ in reversed(tally.most_common())}
+    for responses, status in found:
+        if json.dumps(responses[status]) == commonest[status]:
+            responses[status] = {"$ref": f"#/components/responses/{_response_name(status)}"}
+    return {_response_name(status): json.loads(text) for status, text in sorted(commonest.items())}
+
+
+def _response_name(status: str) -> str:
+    return HTTPStatus(int(status)).phrase.title().replace(" ", "").replace("-", "")
+
+
+@lru_cache(maxsize=1)
+def document() -> dict[str, Any]:
+    """The whole description; built once per process, since it only changes with the code."""
+    schema = Generator().get_schema(request=None, public=True)
+    schema["components"] |= {"headers": HEADERS, "parameters": PARAMETERS, "responses": _share_responses(schema)}
+    return cast("dict[str, Any]", json.loads(json.dumps(schema)))

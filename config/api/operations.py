@@ -1,0 +1,84 @@
+"""What routes take and answer, as data: each app's ``api/schema.py`` fills ``OPERATIONS`` with these.
+
+The shapes of answers are msgspec structs that are only described, never built: answers stay plain
+dictionaries, and a test holds them against the shapes, in which no undescribed field is allowed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated, Any, Generic, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from config.api.serializers import Input
+
+T = TypeVar("T")
+Method = Callable[..., Any]
+OptionalText = str | msgspec.UnsetType
+_EXAMPLE = "01h455vb4pex5vsknk084sn02q"
+
+
+class Shape(msgspec.Struct, forbid_unknown_fields=True):
+    """Base of all described answers. A field with UNSET as its default may be missing."""
+
+
+class Page(Shape, Generic[T]):
+    """Newest first. `next` and `previous` are URLs with an opaque cursor, or null at the ends."""
+
+    next: Annotated[str, Meta(extra_json_schema={"format": "uri"})] | None
+    previous: Annotated[str, Meta(extra_json_schema={"format": "uri"})] | None
+    results: list[T]
+
+
+def identifier(prefix: str) -> Meta:
+    """Of an id such as ``ins_…``, for ``Annotated[str, identifier("ins")]``."""
+    return Meta(pattern=f"^{prefix}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$", examples=[f"{prefix}_{_EXAMPLE}"])
+
+
+Moment = Annotated[datetime, Meta(examples=["2026-11-23T09:30:00.000Z"])]
+Phone = Annotated[str, Meta(pattern="^[1-9][0-9]{6,14}$", examples=["15550100001"])]
+
+
+class FieldProblem(Shape):
+    pointer: Annotated[str, Meta(description="JSON pointer into the request, such as `/text/body`.")]
+    code: str
+    detail: str
+
+
+class ProblemDetails(msgspec.Struct):
+    """An error by RFC 9457. Build on `code`; some codes add members of their own."""
+
+    type: str
+    title: str
+    status: Annotated[int, Meta(ge=400, le=599)]
+    code: str
+    detail: str
+    request_id: str
+    errors: list[FieldProblem] | msgspec.UnsetType = msgspec.UNSET
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One method of one route.
+
+    ``answers`` are those of success; what every route may refuse with is added, ``problems`` are the codes
+    beyond. ``media`` are other forms of the 200, ``{media type: JSON schema}``. ``paged`` adds limit and
+    cursor, ``query`` the fields of an input. ``example`` is a body.
+    """
+
+    summary: str
+    description: str = ""
+    answers: Mapping[int, type[msgspec.Struct] | None] = field(default_factory=dict)
+    body: type[Input] | type[msgspec.Struct] | None = None
+    query: type[Input] | None = None
+    paged: bool = False
+    problems: Iterable[str] = ()
+    media: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    example: Mapping[str, Any] | None = None
+
+
+Operations = Mapping[Method, Operation]

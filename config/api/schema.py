@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta
+
+from config.api import docs, health
+from config.api.operations import Operation, Operations, OptionalText, Shape
+
+
+class Version(Shape):
+    name: str
+    version: str
+
+
+class Alive(Shape):
+    status: Literal["ok"]
+
+
+class Part(Shape):
+    ok: bool
+    detail: OptionalText = UNSET
+
+
+class Health(Shape):
+    """The state of every part, by its name."""
+
+    status: Literal["ok", "unhealthy"]
+    version: str
+    parts: dict[str, Part]
+
+
+class OpenApi(msgspec.Struct):
+    """An OpenAPI 3.1 document."""
+
+    openapi: Annotated[str, Meta(pattern="^3\\.1\\.")]
+    info: dict[str, Any]
+    paths: dict[str, Any]
+    components: dict[str, Any]
+
+
+_DOCUMENT = {"$ref": "#/components/schemas/OpenApi"}
+OPERATIONS: Operations = {
+    docs.SchemaView.get: Operation(
+        "This description",
+        "As JSON or YAML, by `Accept` or `?format=`.",
+        answers={200: OpenApi},
+        media={kind.media_type: _DOCUMENT for kind in docs.SchemaView.renderer_classes[1:]},
+    ),
+    health.version: Operation("The version that answers", answers={200: Version}),
+    health.livez: Operation("Does this process answer?", answers={200: Alive}),
+    health.health: Operation("The state of every part", answers={200: Health, 503: Health}),
+}

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from config.api.operations import Moment, Operation, Operations, Page, Phone, Shape, identifier
+from instances.api import views
+from instances.api.serializers import InstanceInput, PairingCodeInput
+from instances.models import Network
+from instances.states import State, Wanted
+
+InstanceId = Annotated[str, identifier("ins")]
+
+
+class Instance(Shape):
+    """A WhatsApp number of one organization."""
+
+    id: InstanceId
+    name: str
+    network: Network
+    wanted: Annotated[Wanted, Meta(description="What you asked for.")]
+    state: Annotated[State, Meta(description="What is.")]
+    reason: Annotated[str, Meta(description="Why, as a code: see docs/states.md.", examples=["online"])]
+    reason_text: str
+    advice: str
+    detail: str
+    since: Annotated[Moment, Meta(description="When it came into this state.")]
+    jid: Annotated[str, Meta(examples=["15550100001@s.whatsapp.net"])] | None
+    phone: Phone | None
+    lid: str | None
+    banned_until: Moment | None
+    connected_at: Annotated[Moment, Meta(description="The last time the number came online.")] | None
+    created_at: Moment
+
+
+class InstancePage(Page[Instance]):
+    pass
+
+
+class QrCode(Shape):
+    code: Annotated[str, Meta(description="The text to draw.")]
+    expires_at: Moment
+
+
+class PairingCode(Shape):
+    """`code` is null until WhatsApp has given one."""
+
+    phone: Phone | None
+    code: Annotated[str, Meta(examples=["ABCD-1234"])] | None
+
+
+_BINARY, _TEXT = {"type": "string", "format": "binary"}, {"type": "string"}
+_OTHER_NETWORK = ("test_key_on_live", "live_key_on_sandbox")
+OPERATIONS: Operations = {
+    views.InstancesView.get: Operation("List instances", answers={200: InstancePage}, paged=True),
+    views.InstancesView.post: Operation(
+        "Create an instance",
+        "It is linked to a number later: call connect, then scan its QR code.",
+        body=InstanceInput,
+        answers={201: Instance},
+        problems=_OTHER_NETWORK,
+        example={"name": "Support", "network": "sandbox"},
+    ),
+    views.InstanceView.get: Operation("One instance", answers={200: Instance}, problems=_OTHER_NETWORK),
+    views.ConnectView.post: Operation(
+        "Go online",
+        "Idempotent. A linked number logs in; another one shows a QR code.",
+        answers={202: Instance},
+        problems=_OTHER_NETWORK,
+    ),
+    views.StopView.post: Operation(
+        "Go offline", "Idempotent. The link is kept.", answers={202: Instance}, problems=_OTHER_NETWORK
+    ),
+    views.QrView.get: Operation(
+        "The current QR code",
+        "As JSON, or by `Accept` or `?format=` as a picture or as text for a terminal.",
+        answers={200: QrCode},
+        media={"image/png": _BINARY, "image/svg+xml": _TEXT, "text/plain": _TEXT},
+        problems=["no_qr", *_OTHER_NETWORK],
+    ),
+    views.PairingCodeView.get: Operation("The pairing code", answers={200: PairingCode}, problems=_OTHER_NETWORK),
+    views.PairingCodeView.post: Operation(
+        "Ask for a pairing code",
+        "It is typed on the phone instead of scanning; connects if need be.",
+        body=PairingCodeInput,
+        answers={202: PairingCode},
+        problems=["instance_already_linked", *_OTHER_NETWORK],
+        example={"phone": "+1 555 010 0001"},
+    ),
+}

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from config.api.operations import Moment, Operation, Operations, OptionalText, Page, Phone, Shape, identifier
+from instances.api.schema import InstanceId
+from phones.api import views
+from phones.api.serializers import CodeInput, PhoneInput, ReceivedQuery, ScanInput, SendInput
+
+
+class VirtualPhone(Shape):
+    """A made-up number of your organization in the sandbox network."""
+
+    id: Annotated[str, identifier("phn")]
+    phone: Phone
+    name: str
+    created_at: Moment
+
+
+class VirtualPhonePage(Page[VirtualPhone]):
+    pass
+
+
+class Scanned(Shape):
+    phone: Phone
+    instance: InstanceId
+
+
+class CodeEntered(Shape):
+    phone: Phone
+
+
+class PhoneSent(Shape):
+    id: Annotated[str, Meta(description="WhatsApp's id of the message.")]
+
+
+class PhoneRead(Shape):
+    id: str
+    status: Literal["read"]
+
+
+class PhoneMessage(Shape):
+    """A message as the phone shows it."""
+
+    id: str
+    seq: int
+    sender_phone: Phone | None = msgspec.field(name="from")
+    chat: str
+    sender: str
+    sender_name: str
+    from_me: bool
+    read: bool
+    timestamp: Annotated[int, Meta(description="Seconds since 1970.")]
+    type: str
+    text: str
+    mimetype: OptionalText = UNSET
+    size: Annotated[int, Meta(description="In bytes.")] | UnsetType = UNSET
+    filename: OptionalText = UNSET
+    reply_to: OptionalText = UNSET
+    target: OptionalText = UNSET
+
+
+class PhoneMessages(Shape):
+    """Oldest first. `next` is the `after` of the next page, or null at the end."""
+
+    results: list[PhoneMessage]
+    next: int | None
+
+
+_SANDBOX = ("live_key_on_sandbox", "sandbox_unavailable")
+OPERATIONS: Operations = {
+    views.PhonesView.get: Operation(
+        "List virtual phones", answers={200: VirtualPhonePage}, paged=True, problems=["live_key_on_sandbox"]
+    ),
+    views.PhonesView.post: Operation(
+        "Create a virtual phone",
+        "Or rename your own.",
+        body=PhoneInput,
+        answers={201: VirtualPhone},
+        problems=["phone_taken", *_SANDBOX],
+        example={"phone": "15550100001", "name": "Carla"},
+    ),
+    views.ScanView.post: Operation(
+        "Scan the QR code an instance shows",
+        "Answers when the instance is linked.",
+        body=ScanInput,
+        answers={202: Scanned},
+        problems=["test_key_on_live", "no_qr", "qr_expired", "link_unfinished", *_SANDBOX],
+        example={"instance": "ins_01h455vb4pex5vsknk084sn02q"},
+    ),
+    views.EnterCodeView.post: Operation(
+        "Type a pairing code",
+        body=CodeInput,
+        answers={202: CodeEntered},
+        problems=["no_pairing", "wrong_code", *_SANDBOX],
+        example={"code": "ABCD-1234"},
+    ),
+    views.PhoneMessagesView.get: Operation(
+        "What the phone has got", query=ReceivedQuery, answers={200: PhoneMessages}, problems=_SANDBOX
+    ),
+    views.PhoneMessagesView.post: Operation(
+        "Write from the phone",
+        body=SendInput,
+        answers={201: PhoneSent},
+        problems=["not_on_whatsapp", *_SANDBOX],
+        example={"to": "15550100002", "text": "Hello"},
+    ),
+    views.ReadView.post: Operation("Mark a message read", answers={200: PhoneRead}, problems=_SANDBOX),
+}

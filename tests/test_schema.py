@@ -1,0 +1,81 @@
+"""The description of the API: complete, valid, and served."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema_rs
+import pytest
+import yaml
+from django.urls import URLPattern, URLResolver, get_resolver
+from rest_framework.test import APIClient
+from rest_framework.views import APIView
+
+from config.api.docs import DocsView
+from config.api.openapi import document, operation_of
+
+NOT_DESCRIBED = {DocsView}  # pages for people
+
+
+def _views(resolver: URLResolver | None = None) -> Iterator[type[APIView]]:
+    for pattern in (resolver or get_resolver()).url_patterns:
+        if isinstance(pattern, URLResolver):
+            yield from _views(pattern)
+        elif isinstance(pattern, URLPattern) and hasattr(pattern.callback, "cls"):
+            yield pattern.callback.cls
+
+
+def test_every_method_of_every_route_is_described() -> None:
+    missing = [
+        f"{method} of {view.__module__}.{view.__name__}"
+        for view in _views()
+        if view not in NOT_DESCRIBED
+        for method in view().allowed_methods
+        if method not in ("HEAD", "OPTIONS") and operation_of(view, method) is None
+    ]
+    assert missing == [], "add them to OPERATIONS in the api/schema.py of their app, then run docs/generate.py"
+
+
+def test_every_described_operation_has_a_summary_and_a_body_an_example() -> None:
+    for path in document()["paths"].values():
+        for operation in path.values():
+            assert re.fullmatch(r"[A-Z].*[^.]", operation["summary"])
+            if "requestBody" in operation:
+                media = operation["requestBody"]["content"]["application/json"]
+                assert _validator(media["schema"]).is_valid(media["example"]), operation["operationId"]
+
+
+def _validator(schema: dict[str, Any]) -> jsonschema_rs.Draft202012Validator:
+    return jsonschema_rs.Draft202012Validator({**schema, "components": document()["components"]})
+
+
+def test_names_of_operations_are_unique() -> None:
+    names = [operation["operationId"] for path in document()["paths"].values() for operation in path.values()]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize(
+    ("accept", "query", "content_type"),
+    [
+        ("*/*", "", "application/json"),
+        ("application/vnd.oai.openapi+json", "", "application/vnd.oai.openapi+json"),
+        ("application/yaml", "", "application/yaml"),
+        ("*/*", "?format=yaml", "application/yaml"),
+    ],
+)
+def test_the_description_is_served_as_json_and_as_yaml(
+    anonymous: APIClient, accept: str, query: str, content_type: str
+) -> None:
+    answer = anonymous.get(f"/api/schema{query}", headers={"Accept": accept})
+    assert answer["Content-Type"].split(";")[0] == content_type
+    loaded = json.loads(answer.content) if "json" in content_type else yaml.safe_load(answer.content)
+    assert loaded == document()
+
+
+def test_the_page_of_the_docs_asks_nothing_of_other_machines(anonymous: APIClient) -> None:
+    for url in ("/api/docs", "/api/docs?script="):
+        text = anonymous.get(url).content.decode()
+        assert re.findall(r"(?:https?:)?//[a-z]", text) == []
