@@ -8,6 +8,7 @@ from typing import Any, TypeAlias, cast
 
 from django.db import connection, models
 
+_FEW = 20  # up to here one INSERT is faster than the round trips of a COPY
 _Adapter = Callable[[Any], Any]
 _Field: TypeAlias = "models.Field[Any, Any]"
 
@@ -15,8 +16,8 @@ _Field: TypeAlias = "models.Field[Any, Any]"
 def insert(model: type[models.Model], fields: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Insert rows of Python values, one for each named field, in the caller's transaction.
 
-    A JSON field's value is its text; a field that is not named becomes NULL. One COPY on PostgreSQL, one
-    prepared statement elsewhere. Nothing is validated and no signal is sent.
+    A JSON field's value is its text; a field that is not named becomes NULL. Nothing is validated and no
+    signal is sent.
     """
     found = [cast(_Field, model._meta.get_field(name)) for name in fields]
     adapters = [_adapter(field) for field in found]
@@ -25,14 +26,20 @@ def insert(model: type[models.Model], fields: Sequence[str], rows: Iterable[Sequ
     adapted = [
         [value if adapt is None else adapt(value) for adapt, value in zip(adapters, row, strict=True)] for row in rows
     ]
+    if not adapted:
+        return
+    place = f"({', '.join(['%s'] * len(found))})"
     with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
+        if len(adapted) <= _FEW:
+            values = ", ".join([place] * len(adapted))
+            statement = f"INSERT INTO {table} ({names}) VALUES {values}"  # noqa: S608 (names of ours)
+            cursor.execute(statement, [value for row in adapted for value in row])
+        elif connection.vendor == "postgresql":
             with cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
                 for row in adapted:
                     copy.write_row(row)
         else:
-            places = ", ".join(["%s"] * len(found))
-            cursor.executemany(f"INSERT INTO {table} ({names}) VALUES ({places})", adapted)  # noqa: S608 (our names)
+            cursor.executemany(f"INSERT INTO {table} ({names}) VALUES {place}", adapted)  # noqa: S608
 
 
 def _adapter(field: _Field) -> _Adapter | None:
