@@ -12,7 +12,7 @@ from config.api.problems import Problem
 from config.timestamps import iso
 
 if TYPE_CHECKING:
-    from rest_framework.views import APIView
+    from rest_framework.views import APIView  # noqa: TID251 (only a type)
 
 
 def actor_of(request: Request) -> Actor:

@@ -6,6 +6,7 @@ from django.utils import timezone
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
 from config import pulse as pulses
+from config.api import idempotency
 
 
 @shared_task
@@ -16,6 +17,8 @@ def pulse() -> None:
 
 @shared_task
 def prune() -> None:
-    """Drop what has expired: browser sessions and refresh tokens."""
+    """Drop what has expired: browser sessions, refresh tokens and idempotency keys."""
     Session.objects.filter(expire_date__lt=timezone.now()).delete()
     OutstandingToken.objects.filter(expires_at__lt=timezone.now()).delete()
+    while idempotency.prune():
+        pass

@@ -12,10 +12,10 @@ import pytest
 import yaml
 from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.test import APIClient
-from rest_framework.views import APIView
 
 from config.api.docs import DocsView
 from config.api.openapi import document, operation_of
+from config.api.views import APIView
 
 NOT_DESCRIBED = {DocsView}  # pages for people
 

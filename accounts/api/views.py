@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from accounts import access, services
 from accounts.api.serializers import (
@@ -19,11 +18,13 @@ from accounts.permissions import actor_of
 from config.api.pagination import Pages
 from config.api.problems import Problem
 from config.api.serializers import checked
+from config.api.views import APIView
 
 
 class PublicView(APIView):
     authentication_classes = ()
     permission_classes = ()
+    idempotency = "afterwards"  # passwords are hashed slowly, and what a refusal writes must stay
 
 
 class RegisterView(PublicView):

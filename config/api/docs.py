@@ -11,9 +11,9 @@ from drf_spectacular.renderers import (
 from drf_spectacular.views import SpectacularSwaggerSplitView
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from config.api.openapi import document
+from config.api.views import APIView
 
 
 class SchemaView(APIView):

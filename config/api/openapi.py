@@ -23,7 +23,7 @@ from drf_spectacular.extensions import (
 from drf_spectacular.plumbing import ComponentIdentity, ResolvedComponent
 from drf_spectacular.utils import Direction
 from rest_framework.fields import CharField
-from rest_framework.views import APIView
+from rest_framework.views import APIView  # noqa: TID251 (only a type)
 
 from config.api.operations import Operation, ProblemDetails
 from config.api.problems import CATALOGUE, CONTENT_TYPE

@@ -4,12 +4,12 @@ from django.utils import timezone
 from rest_framework.renderers import BrowsableAPIRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from accounts.permissions import actor_of
 from config.api.pagination import Pages
 from config.api.problems import Problem
 from config.api.serializers import checked
+from config.api.views import APIView
 from config.timestamps import iso
 from instances import access, services
 from instances.api.renderers import PngRenderer, SvgRenderer, TerminalRenderer

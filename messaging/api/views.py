@@ -5,12 +5,12 @@ from typing import Any
 from django.db.models import QuerySet
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from accounts.actor import Actor
 from accounts.permissions import actor_of
 from config.api.pagination import Pages
 from config.api.problems import Problem, invalid
+from config.api.views import APIView
 from instances import access as instance_access
 from instances.whatsapp.jids import InvalidJid, recipient
 from messaging import access, services
@@ -48,6 +48,7 @@ def _filtered(actor: Actor, query: dict[str, str]) -> QuerySet[Message]:
 
 class MessagesView(APIView):
     scopes = {"GET": "read", "POST": "send"}
+    idempotency = "afterwards"  # messages are committed by another thread
 
     def get(self, request: Request) -> Response:
         pages = Pages()
@@ -66,6 +67,7 @@ class BatchView(APIView):
     """Up to 1,000 messages, each judged by itself: a refused one does not keep the others back."""
 
     scopes = {"POST": "send"}
+    idempotency = "afterwards"
 
     def post(self, request: Request) -> Response:
         outgoing = payload.parse_batch(json_body(request))

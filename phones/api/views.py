@@ -2,17 +2,21 @@ from __future__ import annotations
 
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from accounts.permissions import actor_of
 from config.api.pagination import Pages
 from config.api.serializers import checked
+from config.api.views import APIView
 from instances import access as instance_access
 from phones import access, services
 from phones.api.serializers import CodeInput, PhoneInput, ReceivedQuery, ScanInput, SendInput, phone_data
 
 
-class PhonesView(APIView):
+class SandboxView(APIView):
+    idempotency = "afterwards"  # the network at the other end is another process
+
+
+class PhonesView(SandboxView):
     scopes = {"GET": "read", "POST": "manage"}
 
     def get(self, request: Request) -> Response:
@@ -25,7 +29,7 @@ class PhonesView(APIView):
         return Response(phone_data(phone), status=201)
 
 
-class ScanView(APIView):
+class ScanView(SandboxView):
     scopes = {"POST": "manage"}
 
     def post(self, request: Request, phone: str) -> Response:
@@ -35,7 +39,7 @@ class ScanView(APIView):
         return Response({"phone": virtual_phone.phone, "instance": instance.id}, status=202)
 
 
-class EnterCodeView(APIView):
+class EnterCodeView(SandboxView):
     scopes = {"POST": "manage"}
 
     def post(self, request: Request, phone: str) -> Response:
@@ -44,7 +48,7 @@ class EnterCodeView(APIView):
         return Response({"phone": virtual_phone.phone}, status=202)
 
 
-class PhoneMessagesView(APIView):
+class PhoneMessagesView(SandboxView):
     scopes = {"GET": "read", "POST": "send"}
 
     def get(self, request: Request, phone: str) -> Response:
@@ -58,7 +62,7 @@ class PhoneMessagesView(APIView):
         return Response(services.send(phone=virtual_phone, **checked(SendInput, request)), status=201)
 
 
-class ReadView(APIView):
+class ReadView(SandboxView):
     scopes = {"POST": "send"}
 
     def post(self, request: Request, phone: str, message_id: str) -> Response:

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from accounts.permissions import actor_of
 from config.api.pagination import Pages
 from config.api.serializers import checked
+from config.api.views import APIView
 from webhooks import access, services, tickets
 from webhooks.api.serializers import EndpointChange, EndpointInput, delivery_data, endpoint_data, ticket_data
 
