@@ -67,4 +67,4 @@ def test_without_a_code_the_problem_is_told_whatever_was_asked_for(
 
 
 def test_the_code_links_a_number_so_a_viewer_does_not_see_it(rita: Person, showing: Instance) -> None:
-    assert_problem(qr(rita, showing), 403, "missing_scope")
+    assert_problem(qr(rita, showing), 403, "permission_denied")

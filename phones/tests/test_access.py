@@ -68,7 +68,7 @@ def test_a_viewer_only_looks(rita: Person, phone: VirtualPhone, method: str, pat
     if method == "get":
         assert answer.status_code == 200
     else:
-        assert_problem(answer, 403, "missing_scope")
+        assert_problem(answer, 403, "permission_denied")
 
 
 def test_a_phone_cannot_scan_the_instance_of_another_tenant(
