@@ -15,10 +15,11 @@ from rest_framework.test import APIClient
 
 from accounts import authentication
 from accounts.actor import Actor
-from accounts.authentication import actor_of_user
 from accounts.hashers import BCryptHasher
-from accounts.models import Membership, Mode, Organization, Role, Scope, User
-from accounts.services import create_key, issue_tokens, register
+from accounts.models import Membership, Mode, Organization, Role, Scope, Session, User
+from accounts.selectors import actors_of_sessions
+from accounts.services import create_key, register
+from accounts.sessions import issue_tokens
 from instances.models import Instance, Network
 from instances.states import State, Wanted
 
@@ -40,13 +41,15 @@ class Person:
     user: User
     organization: Organization
     client: APIClient = field(init=False)
+    session: Session = field(init=False)
 
     def __post_init__(self) -> None:
         self.client = bearer(issue_tokens(user=self.user).access)
+        self.session = self.user.sessions.get()
 
     @property
     def actor(self) -> Actor:
-        return actor_of_user(self.user)
+        return actors_of_sessions([self.session.id])[self.session.id][0]
 
     def key(self, *scopes: str, mode: str = Mode.TEST) -> str:
         """A new API key of the person's organization; all scopes unless some are named."""
@@ -97,7 +100,7 @@ def _member(organization: Organization, name: str, role: str) -> Person:
 
 @pytest.fixture(autouse=True)
 def _no_cached_keys() -> None:
-    authentication._key_cache.clear()
+    authentication.forget()
 
 
 @pytest.fixture

@@ -1,29 +1,69 @@
 """One path for all credentials: ``Authorization: Bearer`` with a key or an access token, or ``X-API-Key``.
 
-After it, ``request.auth`` is an Actor. This module must not import rest_framework.views (a circular
-import inside the framework).
+After it, ``request.auth`` is an Actor. What was found is kept for CACHE_SECONDS in each process, so every loss
+of rights is effective everywhere within a second. This module must not import rest_framework.views (a
+circular import inside the framework).
 """
 
 from __future__ import annotations
 
 import hashlib
 import time
-from typing import Any, cast
+from datetime import timedelta
+from functools import partial
+from typing import Any, Generic, TypeVar, cast
 
 from django.contrib.auth.models import AnonymousUser
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.functional import SimpleLazyObject
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.request import Request
-from rest_framework_simplejwt.authentication import JWTAuthentication
-from rest_framework_simplejwt.exceptions import AuthenticationFailed, InvalidToken
+from rest_framework_simplejwt.exceptions import TokenError
+from rest_framework_simplejwt.tokens import AccessToken
 
+from accounts import selectors
 from accounts.actor import Actor
-from accounts.models import KEY_SCOPES, ROLE_SCOPES, ApiKey, Membership, User
+from accounts.models import ApiKey, User
+from accounts.selectors import KeyHolder
 from config.api.problems import Problem
 
 CHALLENGE = {"WWW-Authenticate": "Bearer"}
-KEY_CACHE_SECONDS = 1.0  # how long a revoked key may still work in a process
-_KEY_CACHE_SIZE = 10_000
-_key_cache: dict[bytes, tuple[float, Actor]] = {}
+CACHE_SECONDS = 0.5  # how long a lost right may still count in a process
+NOTE_USE_EVERY = timedelta(minutes=1)
+BROWSER_SESSION = "accounts.session"  # where Django's session keeps the id of ours
+_CACHE_SIZE = 10_000
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class _Cache(Generic[K, V]):
+    """Forgets what was read from the database more than CACHE_SECONDS ago."""
+
+    def __init__(self) -> None:
+        self._entries: dict[K, tuple[float, V]] = {}
+
+    def get(self, key: K, now: float) -> V | None:
+        entry = self._entries.get(key)
+        return entry[1] if entry and now < entry[0] else None
+
+    def put(self, key: K, value: V, read_at: float) -> None:
+        if len(self._entries) >= _CACHE_SIZE:
+            self._entries.clear()
+        self._entries[key] = read_at + CACHE_SECONDS, value
+
+    def clear(self) -> None:
+        self._entries.clear()
+
+
+_keys: _Cache[bytes, KeyHolder] = _Cache()
+_sessions: _Cache[str, tuple[Actor, ...]] = _Cache()
+
+
+def forget() -> None:
+    """Look everybody up again; this process need not wait for what it has just changed itself."""
+    _keys.clear()
+    _sessions.clear()
 
 
 class Program(AnonymousUser):
@@ -34,85 +74,130 @@ class Program(AnonymousUser):
         return True
 
 
-def actor_of_key(key: str) -> Actor:
-    """The actor of an API key; at most one query, and none within a second of the last look-up.
+def actor_of_key(key: str, address: str) -> Actor:
+    """The actor of an API key used from a client address; none or one query, and a write once a minute.
 
-    Raises Problem ``invalid_credentials``.
+    Raises Problem ``invalid_credentials``, the same for unknown, revoked and expired keys, and
+    ``address_not_allowed``.
     """
     digest, now = hashlib.sha256(key.encode(errors="replace")).digest(), time.monotonic()
-    cached = _key_cache.get(digest)
-    if cached and now < cached[0]:
-        return cached[1]
+    holder = _keys.get(digest, now)
+    if holder is None:
+        try:
+            row = ApiKey.objects.get_from_key(key)
+        except ApiKey.DoesNotExist as error:
+            raise _unusable_key() from error
+        holder = selectors.key_holder(row)
+        _keys.put(digest, holder, now)
+        if holder.admits(address):
+            _note_use(row)
+    if holder.expires_at is not None and holder.expires_at <= timezone.now():
+        raise _unusable_key()
+    if not holder.admits(address):
+        raise Problem("address_not_allowed", "The API key cannot be used from this address.")
+    return holder.actor
+
+
+def _unusable_key() -> Problem:
+    return Problem("invalid_credentials", "The API key is unknown, revoked or expired.", headers=CHALLENGE)
+
+
+def _note_use(key: ApiKey) -> None:
+    now = timezone.now()
+    if key.last_used_at is None or key.last_used_at < now - NOTE_USE_EVERY:
+        due = Q(last_used_at=None) | Q(last_used_at__lt=now - NOTE_USE_EVERY)
+        ApiKey.objects.filter(due, pk=key.pk).update(last_used_at=now)
+
+
+def actors_of_session(session_id: str) -> tuple[Actor, ...]:
+    """The person of a session in each of their organizations; none or one query.
+
+    Raises Problem ``invalid_token`` when the session has ended or the person is switched off.
+    """
+    now = time.monotonic()
+    actors = _sessions.get(session_id, now)
+    if actors is None:
+        actors = selectors.actors_of_sessions([session_id]).get(session_id)
+        if actors is None:
+            raise _invalid_token()
+        _sessions.put(session_id, actors, now)
+    return actors
+
+
+def _invalid_token() -> Problem:
+    return Problem("invalid_token", "The access token is not valid, has expired or was revoked.", headers=CHALLENGE)
+
+
+def actors_of_token(token: str) -> tuple[Actor, ...]:
+    """The person of an access token in each of their organizations. Raises Problem ``invalid_token``."""
     try:
-        row = ApiKey.objects.get_from_key(key)
-    except ApiKey.DoesNotExist as error:
-        _key_cache.pop(digest, None)
-        raise Problem(
-            "invalid_credentials", "The API key is unknown, revoked or expired.", headers=CHALLENGE
-        ) from error
-    actor = Actor(
-        organization_id=row.organization_id,
-        kind="key",
-        id=row.id,
-        scopes=frozenset(row.scopes) & KEY_SCOPES,
-        mode=row.mode,
-        instances=None if row.instances is None else frozenset(row.instances),
-        name=row.name,
-        suspended=row.organization.suspended_reason,
-    )
-    if len(_key_cache) >= _KEY_CACHE_SIZE:
-        _key_cache.clear()
-    _key_cache[digest] = now + KEY_CACHE_SECONDS, actor
-    return actor
+        claims = AccessToken(cast(Any, token.encode()))
+    except TokenError as error:
+        raise _invalid_token() from error
+    session_id = claims.get("sid")
+    if not isinstance(session_id, str):
+        raise _invalid_token()
+    actors = actors_of_session(session_id)
+    if actors[0].id != claims.get("sub"):
+        raise _invalid_token()
+    return actors
 
 
-def actor_of_user(user: User) -> Actor:
-    """The actor of a person in the organization they joined first. Raises Problem ``permission_denied``."""
-    membership = Membership.objects.filter(user=user).select_related("organization").order_by("id").first()
-    if membership is None:
-        raise Problem("permission_denied", "You belong to no organization.")
-    return Actor(
-        organization_id=membership.organization_id,
-        kind="user",
-        id=user.id,
-        scopes=ROLE_SCOPES[membership.role],
-        role=membership.role,
-        name=user.email,
-        suspended=membership.organization.suspended_reason,
-    )
+def in_organization(actors: tuple[Actor, ...], organization: str | None) -> Actor:
+    """The actor of the organization that the caller chose, or of the first. Raises Problem ``not_found``."""
+    if organization is None:
+        return actors[0]
+    for actor in actors:
+        if actor.organization_id == organization:
+            return actor
+    raise Problem("not_found", "You belong to no such organization.")
 
 
-def user_of_token(token: str) -> User:
-    """The person of an access token. Raises Problem ``invalid_token``."""
-    backend = JWTAuthentication()
-    try:
-        return cast(User, backend.get_user(backend.get_validated_token(token.encode())))
-    except (InvalidToken, AuthenticationFailed) as error:
-        raise Problem("invalid_token", "The access token is not valid or has expired.", headers=CHALLENGE) from error
+def authenticate(
+    *, authorization: str | None, api_key: str | None, organization: str | None, address: str
+) -> Actor | None:
+    """The actor of the values of the headers ``Authorization``, ``X-API-Key`` and ``X-Organization``.
+
+    None without credentials. Two at once are refused: what another server on the way looked at might be the
+    other one. Raises Problem ``invalid_credentials``, ``invalid_token``, ``address_not_allowed``, ``not_found``.
+    """
+    if authorization and api_key is not None:
+        raise Problem("invalid_credentials", "Send one credential, not two.", headers=CHALLENGE)
+    if api_key is None:
+        if not authorization:
+            return None
+        scheme, _, credential = authorization.partition(" ")
+        credential = credential.strip()
+        if scheme.lower() != "bearer" or not credential:
+            raise Problem("invalid_credentials", "Use the scheme Bearer.", headers=CHALLENGE)
+        if not credential.startswith("wak_"):
+            return in_organization(actors_of_token(credential), organization)
+        api_key = credential
+    return in_organization((actor_of_key(api_key, address),), organization)
 
 
-def actor_of_bearer(credential: str) -> Actor:
-    """The actor of whatever stands after ``Bearer``: an API key or an access token."""
-    if credential.startswith("wak_"):
-        return actor_of_key(credential)
-    return actor_of_user(user_of_token(credential))
+def person(actor: Actor) -> User:
+    """The row of an actor who is a person. Raises Problem ``invalid_token``, and ``permission_denied`` for a key."""
+    if actor.kind != "user":
+        raise Problem("permission_denied", "An API key is no person; use an access token.")
+    user = User.objects.filter(pk=actor.id).first()
+    if user is None:
+        raise _invalid_token()
+    return user
 
 
 class Credentials(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[Any, Actor] | None:
-        key = request.META.get("HTTP_X_API_KEY")
-        if key is not None:
-            return Program(), actor_of_key(key)
-        scheme, _, credential = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
-        if not scheme:
+        actor = authenticate(
+            authorization=request.META.get("HTTP_AUTHORIZATION"),
+            api_key=request.META.get("HTTP_X_API_KEY"),
+            organization=request.META.get("HTTP_X_ORGANIZATION"),
+            address=request.client_address,  # type: ignore[attr-defined]
+        )
+        if actor is None:
             return None
-        credential = credential.strip()
-        if scheme.lower() != "bearer" or not credential:
-            raise Problem("invalid_credentials", "Use the scheme Bearer.", headers=CHALLENGE)
-        if credential.startswith("wak_"):
-            return Program(), actor_of_key(credential)
-        user = user_of_token(credential)
-        return user, actor_of_user(user)
+        # Few views need the person's row.
+        return Program() if actor.kind == "key" else SimpleLazyObject(partial(person, actor)), actor
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
@@ -125,4 +210,8 @@ class Browser(SessionAuthentication):
         if not hasattr(request._request, "session"):
             return None
         found = super().authenticate(request)
-        return (found[0], actor_of_user(found[0])) if found else None
+        session_id = request._request.session.get(BROWSER_SESSION)
+        if found is None or session_id is None:
+            return None
+        actors = actors_of_session(session_id)
+        return found[0], in_organization(actors, request.META.get("HTTP_X_ORGANIZATION"))

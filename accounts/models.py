@@ -3,7 +3,8 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
-from django.db import models
+from django.contrib.sessions.models import Session as BrowserSession
+from django.db import models, transaction
 from django.utils import timezone
 from rest_framework_api_key.models import AbstractAPIKey
 
@@ -90,8 +91,70 @@ class User(AbstractBaseUser, PermissionsMixin):
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS = ["name"]
 
+    _password: str | None = None
+    _password_removed = False
+
     def __str__(self) -> str:
         return self.email
+
+    def set_unusable_password(self) -> None:
+        super().set_unusable_password()
+        self._password_removed = True
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """A new password ends all sessions, whoever sets it: the person, an operator or a shell."""
+        changed = not self._state.adding and (self._password is not None or self._password_removed)
+        with transaction.atomic(using=kwargs.get("using")):
+            super().save(*args, **kwargs)
+            if changed:
+                self._password_removed = False
+                self.sessions.revoke(Session.Revoked.PASSWORD_CHANGED)
+
+
+class SessionQuerySet(models.QuerySet["Session"]):
+    def live(self) -> SessionQuerySet:
+        return self.filter(revoked_at=None, expires_at__gt=timezone.now(), user__is_active=True)
+
+    def revoke(self, reason: str) -> int:
+        """End the sessions, those of browsers included; returns how many were not ended before. Idempotent."""
+        open_ = self.filter(revoked_at=None)
+        keys = list(open_.filter(browser_key__isnull=False).values_list("browser_key", flat=True))
+        if keys:
+            BrowserSession.objects.filter(session_key__in=keys).delete()
+        return open_.update(revoked_at=timezone.now(), revoked_reason=reason)
+
+
+class Session(models.Model):
+    """A login of a person: the family of tokens that descend from it, or one browser's cookie.
+
+    ``refresh_jti`` is the id of the only refresh token of the family that may still be used. ``browser_key``
+    is the key of Django's own session for who logged in on a page.
+    """
+
+    class Revoked(models.TextChoices):
+        LOGOUT = "logout"
+        LOGOUT_EVERYWHERE = "logout_everywhere"
+        REVOKED = "revoked", "by the person, from another session"
+        PASSWORD_CHANGED = "password_changed"  # noqa: S105 (a reason)
+        REUSE_DETECTED = "reuse_detected", "an old refresh token was used"
+        DEACTIVATED = "deactivated"
+
+    id = TypeIDField(prefix="ses", primary_key=True)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sessions")
+    refresh_jti = models.CharField(max_length=32, null=True, editable=False)
+    browser_key = models.CharField(max_length=40, null=True, editable=False, unique=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    last_used_at = models.DateTimeField(help_text="When tokens were last issued")
+    expires_at = models.DateTimeField()
+    address = models.CharField(max_length=45, blank=True)
+    user_agent = models.CharField(max_length=300, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    revoked_reason = models.CharField(max_length=20, choices=Revoked.choices, null=True, blank=True)
+
+    objects = SessionQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"{self.user_id} from {self.address or 'nowhere'}"
 
 
 class Organization(models.Model):

@@ -7,32 +7,20 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
-from rest_framework_simplejwt.authentication import JWTAuthentication
-from rest_framework_simplejwt.exceptions import AuthenticationFailed, TokenError
-from rest_framework_simplejwt.tokens import RefreshToken
 
 from accounts.actor import Actor
 from accounts.authentication import CHALLENGE
 from accounts.models import ApiKey, Membership, Organization, Role, User
+from accounts.sessions import NOWHERE, Device, Tokens, issue_tokens
 from config.api.problems import FieldError, Problem
 
 # Called with every new organization inside its transaction; apps of higher floors register here at start-up.
 organization_created: list[Callable[[Organization], None]] = []
 
 
-class Tokens(NamedTuple):
-    access: str
-    refresh: str
-
-
 class Registration(NamedTuple):
     user: User
     organization: Organization
-
-
-def issue_tokens(*, user: User) -> Tokens:
-    refresh = RefreshToken.for_user(user)
-    return Tokens(str(refresh.access_token), str(refresh))
 
 
 @transaction.atomic
@@ -65,7 +53,7 @@ def create_organization(*, name: str, owner: User) -> Organization:
     return organization
 
 
-def log_in(*, email: str, password: str) -> Tokens:
+def log_in(*, email: str, password: str, device: Device = NOWHERE) -> Tokens:
     """Raises Problem ``invalid_credentials``, the same for an unknown address and a wrong password."""
     user = User.objects.filter(email=email.strip().lower()).first()
     if user is None:
@@ -74,24 +62,7 @@ def log_in(*, email: str, password: str) -> Tokens:
     if user is None or not user.check_password(password) or not user.is_active:
         raise Problem("invalid_credentials", "The e-mail address or the password is wrong.", headers=CHALLENGE)
     User.objects.filter(pk=user.pk).update(last_login=timezone.now())
-    return issue_tokens(user=user)
-
-
-def refresh_tokens(*, refresh: str) -> Tokens:
-    """Exchange a refresh token for new tokens, once: the row that revokes the old token is unique.
-
-    Raises Problem ``invalid_token``.
-    """
-    invalid = Problem("invalid_token", "The refresh token is not valid, has expired or was used.", headers=CHALLENGE)
-    try:
-        old = RefreshToken(refresh)  # type: ignore[arg-type]
-        first_use = old.blacklist()[1]  # type: ignore[index]  # the stubs name the wrong type
-        user = JWTAuthentication().get_user(old)  # also refuses it when the password was changed since
-    except (TokenError, AuthenticationFailed) as error:
-        raise invalid from error
-    if not first_use:
-        raise invalid
-    return issue_tokens(user=cast(User, user))
+    return issue_tokens(user=user, device=device)
 
 
 def create_key(*, actor: Actor, name: str, mode: str, scopes: list[str]) -> tuple[ApiKey, str]:

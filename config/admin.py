@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin
 from django.db import models
 from django.http import HttpRequest
-from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 from unfold.admin import ModelAdmin as UnfoldModelAdmin
 
 from config.ids import InvalidId, TypeIDField, to_uuid
-
-admin.site.unregister([BlacklistedToken, OutstandingToken])
 
 
 class ModelAdmin(UnfoldModelAdmin):

@@ -45,7 +45,6 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "rest_framework_api_key",
-    "rest_framework_simplejwt.token_blacklist",
     "config",
     "accounts",
     "subscriptions",
@@ -157,6 +156,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-instances": {"task": "instances.tasks.sweep", "schedule": 5.0, "options": {"expires": 10}},
     "sweep-alerts": {"task": "subscriptions.tasks.sweep_alerts", "schedule": 30.0, "options": {"expires": 60}},
     "prune": {"task": "config.tasks.prune", "schedule": 3600.0},
+    "prune-accounts": {"task": "accounts.tasks.prune", "schedule": 3600.0},
     "prune-messages": {"task": "messaging.tasks.prune", "schedule": 3600.0},
     "prune-events": {"task": "webhooks.tasks.prune", "schedule": 3600.0},
 }
@@ -178,8 +178,10 @@ AUTH_PASSWORD_VALIDATORS = [
 SIMPLE_JWT = {
     "ACCESS_TOKEN_LIFETIME": timedelta(minutes=15),
     "REFRESH_TOKEN_LIFETIME": timedelta(days=7),
+    "ALGORITHM": "HS256",  # the only one that is accepted
+    "ISSUER": "whatsapp-api",
+    "AUDIENCE": "whatsapp-api",
     "USER_ID_CLAIM": "sub",
-    "CHECK_REVOKE_TOKEN": True,
 }
 
 REST_FRAMEWORK = {

@@ -3,7 +3,6 @@ from __future__ import annotations
 from celery import shared_task
 from django.contrib.sessions.models import Session
 from django.utils import timezone
-from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
 from config import pulse as pulses
 from config.api import idempotency
@@ -17,8 +16,7 @@ def pulse() -> None:
 
 @shared_task
 def prune() -> None:
-    """Drop what has expired: browser sessions, refresh tokens and idempotency keys."""
+    """Drop what has expired: browser sessions and idempotency keys."""
     Session.objects.filter(expire_date__lt=timezone.now()).delete()
-    OutstandingToken.objects.filter(expires_at__lt=timezone.now()).delete()
     while idempotency.prune():
         pass

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import parse_qs
 
@@ -19,40 +18,48 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import DatabaseError
 
 from accounts.actor import Actor
-from accounts.authentication import actor_of_bearer, actor_of_key
+from accounts.authentication import authenticate
 from accounts.models import Scope
+from accounts.permissions import check_may
+from config.api.middleware import client_address
 from config.api.problems import Problem
+from config.ids import to_uuid
 from webhooks import selectors, tickets
 from webhooks.announcer import group_of
 from webhooks.backpressure import waiting_for_the_reader
 from webhooks.blocking import closing_connections
+from webhooks.revocation import until_revoked
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 UNAUTHORIZED, TOO_SLOW, FAILED = 4401, 4408, 1011
 CHECK_SECONDS = 5.0  # repairs a lost message that no later one made visible
-AUTHORIZE_SECONDS = 1.0
 SLOW_SECONDS = 10.0  # a reader that takes no frame for so long is cut off
 _INBOX = 200
 _CHUNK = 200
 
 
-def credentials(scope: dict[str, Any]) -> Callable[[], Actor]:
-    """What proves the caller's identity now and whenever it is called again. It raises Problem.
-
-    A ticket is used up here. Raises Problem, and redis.RedisError.
-    """
+def identify(scope: dict[str, Any]) -> Actor:
+    """The caller of a handshake, who may read; a ticket is used up. Raises Problem, and redis.RedisError."""
+    names = [name.lower() for name, _ in scope["headers"]]
+    if any(names.count(name) > 1 for name in (b"authorization", b"x-api-key", b"x-organization")):
+        raise Problem("invalid_credentials", "Send one credential, not two.")
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-    if "x-api-key" in headers:
-        return partial(actor_of_key, headers["x-api-key"])
-    scheme, _, credential = headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        return partial(actor_of_bearer, credential.strip())
-    ticket = parse_qs(scope["query_string"].decode("latin-1")).get("ticket", [""])[0]
-    if not ticket:
-        raise Problem("not_authenticated")
-    return partial(tickets.renewed, tickets.redeem(ticket))
+    address = client_address((scope.get("client") or ("",))[0] or "", headers.get("x-forwarded-for", ""))
+    actor = authenticate(
+        authorization=headers.get("authorization"),
+        api_key=headers.get("x-api-key"),
+        organization=headers.get("x-organization"),
+        address=address,
+    )
+    if actor is None:
+        ticket = parse_qs(scope["query_string"].decode("latin-1")).get("ticket", [""])[0]
+        if not ticket:
+            raise Problem("not_authenticated")
+        actor = tickets.redeem(ticket, address)
+    check_may(actor, Scope.READ)
+    return actor
 
 
 class EventsConsumer(AsyncWebsocketConsumer):
@@ -72,12 +79,13 @@ class EventsConsumer(AsyncWebsocketConsumer):
 
     async def connect(self) -> None:
         try:
-            self._identify = await _in_thread(credentials, self.scope)
-            self._actor = await self._authorized()
+            self._actor = await _in_thread(identify, self.scope)
             for network in self._actor.networks:
                 group = group_of(self._actor.organization_id, network)
                 await self.channel_layer.group_add(group, self.channel_name)
                 self._joined.append(group)
+            instances = self._actor.instances
+            self._streams = None if instances is None else {to_uuid(one, "ins").hex for one in instances}
             # Read after joining: what is committed in between is either counted here or announced.
             self._sent = await _in_thread(selectors.positions, self._actor)
         except (Problem, redis.RedisError, DatabaseError) as error:
@@ -93,27 +101,19 @@ class EventsConsumer(AsyncWebsocketConsumer):
         """From the announcer, through the channel layer."""
         if hasattr(self, "_inbox"):
             try:
-                self._inbox.put_nowait([selectors.Frame(*frame) for frame in message["frames"]])
+                frames = (selectors.Frame(*frame) for frame in message["frames"])
+                self._inbox.put_nowait([frame for frame in frames if self._sees(frame.stream)])
             except asyncio.QueueFull:
                 # The database keeps what does not fit here.
                 self._behind = True
 
-    async def _authorized(self) -> Actor:
-        """The actor, who may read. Raises Problem."""
-        actor = await _in_thread(self._identify)
-        if not actor.may(Scope.READ):
-            raise Problem("missing_scope", scope=Scope.READ)
-        return actor
+    def _sees(self, stream: str) -> bool:
+        """False for what a key that is limited to instances is not meant to hear."""
+        return self._streams is None or stream in self._streams
 
     async def _stay_authorized(self) -> None:
-        while True:
-            await asyncio.sleep(AUTHORIZE_SECONDS)
-            try:
-                actor = await self._authorized()
-            except DatabaseError:
-                continue  # nobody can tell now
-            if (actor.organization_id, actor.mode) != (self._actor.organization_id, self._actor.mode):
-                raise Problem("permission_denied")
+        await until_revoked(self._actor)
+        raise Problem("invalid_credentials")
 
     async def _forward(self) -> None:
         check_at = time.monotonic() + CHECK_SECONDS

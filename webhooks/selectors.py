@@ -3,6 +3,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from django.db.models import QuerySet
+
 from accounts.actor import Actor
 from webhooks.models import Counter, Event
 
@@ -19,16 +21,21 @@ def frame(event: Event) -> Frame:
     return Frame(event.stream.hex, event.sequence, event.encoded().decode())
 
 
+def _counters(actor: Actor) -> QuerySet[Counter]:
+    """The streams whose events the actor may see; one limited to instances does not see the organization's own."""
+    rows = Counter.objects.filter(organization_id=actor.organization_id, network__in=actor.networks)
+    return rows if actor.instances is None else rows.filter(instance_id__in=actor.instances)
+
+
 def positions(actor: Actor) -> dict[str, int]:
     """The last sequence of each stream whose events the actor may see."""
-    rows = Counter.objects.filter(organization_id=actor.organization_id, network__in=actor.networks)
+    rows = _counters(actor)
     return {stream.hex: value for stream, value in rows.values_list("stream", "value")}
 
 
 def frames_after(actor: Actor, stream: str, sequence: int, limit: int) -> Sequence[Frame]:
     """The next events of a stream that the actor may see, in order, at most ``limit``."""
-    counters = Counter.objects.filter(organization_id=actor.organization_id, network__in=actor.networks)
-    counter = counters.filter(stream=stream).first()
+    counter = _counters(actor).filter(stream=stream).first()
     if counter is None:
         return []
     rows = Event.objects.filter(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -12,9 +12,8 @@ import redis
 from django.core.cache import cache
 from django.utils import timezone
 
+from accounts import selectors
 from accounts.actor import Actor
-from accounts.authentication import actor_of_user
-from accounts.models import ApiKey, User
 from config.api.problems import Problem
 
 SECONDS = 60
@@ -39,25 +38,20 @@ def issue(actor: Actor) -> Ticket:
     return Ticket(ticket, timezone.now() + timedelta(seconds=SECONDS))
 
 
-def redeem(ticket: str) -> Actor:
-    """The actor of a ticket, once. Raises Problem ``invalid_token``, and redis.RedisError."""
+def redeem(ticket: str, address: str) -> Actor:
+    """The actor of a ticket as it is now, once; ``address`` is the client's.
+
+    Raises Problem ``invalid_token``, also when the session or the key has lost its rights since, and
+    redis.RedisError.
+    """
     key = _key(ticket)
     found = cache.get(key)
     # Of all who found it, the one that adds the mark has it; the mark outlives the ticket.
     if found is None or not cache.add(f"{key}:used", 1, timeout=2 * SECONDS):
         raise Problem("invalid_token", "The ticket is unknown, used or expired.")
     cache.delete(key)
-    return Actor(**found)
-
-
-def renewed(actor: Actor) -> Actor:
-    """The actor of a redeemed ticket as it is now. Raises Problem if the key or the person lost its rights."""
-    if actor.kind == "key":
-        key = ApiKey.objects.get_usable_keys().filter(pk=actor.id).first()
-        if key is None or key.has_expired:
-            raise Problem("invalid_credentials", "The API key is revoked or expired.")
-        return replace(actor, scopes=frozenset(key.scopes))
-    user = User.objects.filter(pk=actor.id, is_active=True).first()
-    if user is None:
-        raise Problem("invalid_credentials", "The account is not active.")
-    return actor_of_user(user)
+    actor = Actor(**found)
+    now = selectors.current([actor]).get(actor)
+    if now is None or not selectors.admitted(now, address):
+        raise Problem("invalid_token", "Who took the ticket may no longer use it.")
+    return now

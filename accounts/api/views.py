@@ -3,7 +3,7 @@ from __future__ import annotations
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts import access, services
+from accounts import access, services, sessions
 from accounts.api.serializers import (
     KeyInput,
     LoginInput,
@@ -30,19 +30,19 @@ class PublicView(APIView):
 class RegisterView(PublicView):
     def post(self, request: Request) -> Response:
         user, organization = services.register(**checked(RegisterInput, request))
-        tokens = services.issue_tokens(user=user)
+        tokens = sessions.issue_tokens(user=user, device=sessions.device_of(request))
         body = {"user": user_data(user), "organization": organization_data(organization, "owner")}
         return Response(body | tokens._asdict(), status=201)
 
 
 class LoginView(PublicView):
     def post(self, request: Request) -> Response:
-        return Response(services.log_in(**checked(LoginInput, request))._asdict())
+        return Response(services.log_in(**checked(LoginInput, request), device=sessions.device_of(request))._asdict())
 
 
 class RefreshView(PublicView):
     def post(self, request: Request) -> Response:
-        return Response(services.refresh_tokens(**checked(RefreshInput, request))._asdict())
+        return Response(sessions.refresh_tokens(**checked(RefreshInput, request))._asdict())
 
 
 class MeView(APIView):

@@ -27,6 +27,7 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "missing_scope": (403, "The key does not have the scope"),
     "test_key_on_live": (403, "A test key cannot be used on a live instance"),
     "live_key_on_sandbox": (403, "A live key cannot be used on a sandbox instance"),
+    "address_not_allowed": (403, "The key cannot be used from this address"),
     "organization_suspended": (403, "The organization is suspended"),
     "csrf_failed": (403, "The CSRF check failed"),
     "not_found": (404, "There is no such object"),

@@ -12,7 +12,7 @@ from channels.testing import WebsocketCommunicator
 from django.db import transaction
 
 from accounts.models import ApiKey, Membership, User
-from accounts.services import issue_tokens
+from accounts.sessions import issue_tokens
 from config.api.problems import Problem
 from config.asgi import application
 from config.ids import new_id
@@ -189,7 +189,7 @@ async def test_of_many_at_once_one_has_the_ticket(alice: Person) -> None:
 
     def redeem() -> bool:
         try:
-            return tickets.redeem(ticket).id == alice.user.id
+            return tickets.redeem(ticket, "127.0.0.1").id == alice.user.id
         except Problem:
             return False
 
