@@ -9,8 +9,8 @@ from __future__ import annotations
 import secrets
 import threading
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple, cast
@@ -22,6 +22,7 @@ from django.utils import timezone
 
 from accounts.actor import Actor
 from config import bulk
+from config.api.idempotency import Answer, Claim
 from config.api.problems import Problem
 from config.ids import InvalidId, to_uuid
 from config.timestamps import iso
@@ -31,6 +32,7 @@ from instances.models import Instance
 from instances.services import draft
 from instances.states import ENDED, Wanted
 from instances.whatsapp.jids import LID, Jid
+from messaging import kept
 from messaging.models import Message
 from messaging.selectors import message_data
 from messaging.states import Direction, Status
@@ -69,11 +71,18 @@ Verdict = dict[str, Any] | Problem  # the accepted message as clients see it, or
 
 @dataclass(slots=True)
 class Order:
-    """What one request asks for, and when it is ``done`` a verdict on each message, in order."""
+    """What one request asks for; when it is ``done`` it has its answer, or an error.
+
+    ``answer_of`` makes the answer of the verdicts on the messages, in their order, or raises a Problem. With a
+    claim the answer is kept in the same transaction, and is the first one's if the request came before.
+    """
 
     actor: Actor
     outgoing: Sequence[Outgoing | Problem]
-    verdicts: list[Verdict] = field(default_factory=list)
+    answer_of: Callable[[list[Verdict]], Answer]
+    claim: Claim | None = None
+    answer: Answer | None = None
+    replayed: bool = False
     error: Exception | None = None
     done: bool = False
 
@@ -85,23 +94,33 @@ class Acceptor:
         self._waiting: deque[Order] = deque()
         self._turn = threading.Lock()
 
-    def accept(self, order: Order) -> list[Verdict]:
-        """Commit what may be sent of an order; each message is judged by itself.
+    def accept(self, order: Order) -> None:
+        """Commit what may be sent of an order; it is ``done`` then, and what was accepted is durable.
 
-        When it returns the accepted messages are durable. Raises what the database raised; then nothing of
-        the order is.
+        If the database fails, its error is the order's, and nothing of the order was accepted.
         """
         self._waiting.append(order)
-        with self._turn:
+        if not self._turn.acquire(blocking=False):
+            if connection.vendor == "postgresql" and not connection.in_atomic_block:
+                connection.close()  # back to the pool: who has the turn may need it
+            self._turn.acquire()
+        try:
             while not order.done:
                 self._run(self._group())
-        if order.error is not None:
-            raise order.error
-        return order.verdicts
+        finally:
+            self._turn.release()
 
     def _group(self) -> list[Order]:
-        group, size = [], 0
+        """The next orders of those that wait, none with the idempotency key of another."""
+        group: list[Order] = []
+        claimed: set[tuple[str, str]] = set()
+        size = 0
         while self._waiting and size < GROUP_MESSAGES:
+            claim = self._waiting[0].claim
+            if claim is not None and claim[:2] in claimed:
+                break
+            if claim is not None:
+                claimed.add(claim[:2])
             group.append(self._waiting.popleft())
             size += len(group[-1].outgoing)
         return group
@@ -109,6 +128,8 @@ class Acceptor:
     def _run(self, group: list[Order]) -> None:
         try:
             _commit(group)
+        except kept.Raced:
+            self._run(group)
         except Exception as error:
             if len(group) > 1 and not isinstance(error, OperationalError | InterfaceError):
                 # One bad order must not take the others with it.
@@ -142,8 +163,9 @@ class _Candidate:
 @transaction.atomic
 def _commit(group: list[Order]) -> None:
     now = timezone.now()  # before the quota is taken, so that what is given back finds the same month
-    instances = _instances(group)
-    judged = [[_judged(order.actor, one, instances) for one in order.outgoing] for order in group]
+    fresh = kept.without_replays(group)
+    instances = _instances(fresh)
+    judged = [[_judged(order.actor, one, instances) for one in order.outgoing] for order in fresh]
     candidates = [one for row in judged for one in row if isinstance(one, _Candidate)]
     grants = quota.reserve(Counter(one.meter for one in candidates))
     accepted = _granted(candidates, grants)
@@ -154,12 +176,21 @@ def _commit(group: list[Order]) -> None:
         rows.append(_row(message))
         drafts.append(draft(one.instance, "message.queued", one.verdict))
         counted.append((*one.meter, one.instance.id, message.type, message.direction))
+    for order, row in zip(fresh, judged, strict=True):
+        _answer(order, [one if isinstance(one, Problem) else cast(Verdict, one.verdict) for one in row])
+    kept.keep(fresh)
     bulk.insert(Message, _COLUMNS, rows)
     usage.add(counted)
     events.append(drafts)
     _wake({one.instance.id: one.instance for one in accepted}.values())
-    for order, row in zip(group, judged, strict=True):
-        order.verdicts = [one if isinstance(one, Problem) else cast(Verdict, one.verdict) for one in row]
+
+
+def _answer(order: Order, verdicts: list[Verdict]) -> None:
+    order.answer = order.error = None
+    try:
+        order.answer = order.answer_of(verdicts)
+    except Problem as problem:
+        order.error = problem
 
 
 def _granted(candidates: list[_Candidate], grants: Mapping[tuple[str, str], Granted]) -> list[_Candidate]:

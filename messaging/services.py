@@ -1,16 +1,30 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from accounts.actor import Actor
+from config.api.idempotency import Answer, Claim
 from config.api.problems import Problem
 from messaging.acceptance import Order, Outgoing, Verdict, acceptor
 
 
-def accept(*, actor: Actor, outgoing: Sequence[Outgoing | Problem]) -> list[Verdict]:
-    """Commit messages to the ledger and wake their lanes; a verdict on each, in order.
+def accept(
+    *,
+    actor: Actor,
+    outgoing: Sequence[Outgoing | Problem],
+    answer_of: Callable[[list[Verdict]], Answer],
+    claim: Claim | None = None,
+) -> Order:
+    """Commit messages to the ledger and wake their lanes; returns the order, done.
 
     What is accepted is not lost from then on. A message that cannot be accepted, or whose place holds the
-    problem of its fields, does not keep the others back. Raises what the database raises; then nothing was accepted.
+    problem of its fields, does not keep the others back. With a claim the same request gets its first answer again.
+
+    Raises what ``answer_of`` raised of the verdicts, Problem ``idempotency_key_reused``, or what the database
+    raised; then nothing was accepted.
     """
-    return acceptor.accept(Order(actor, outgoing))
+    order = Order(actor, outgoing, answer_of, claim)
+    acceptor.accept(order)
+    if order.error is not None:
+        raise order.error
+    return order

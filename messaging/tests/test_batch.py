@@ -11,6 +11,7 @@ from conftest import Person, assert_problem, bearer
 from instances.models import Instance
 from instances.whatsapp.jids import Jid
 from messaging.acceptance import Acceptor, Order, Outgoing
+from messaging.api.sending import answer_to_one
 from messaging.models import Message
 from webhooks.models import Event
 
@@ -86,7 +87,7 @@ def outgoing(instance: Instance, text: str) -> Outgoing:
 
 
 def test_one_bad_order_does_not_take_the_others_with_it(committed: None, alice: Person, instance: Instance) -> None:
-    orders = [Order(alice.actor, [outgoing(instance, text)]) for text in ("a", "\ud800", "b")]
+    orders = [Order(alice.actor, [outgoing(instance, text)], answer_to_one) for text in ("a", "\ud800", "b")]
     Acceptor()._run(orders)
     assert [order.error is None for order in orders] == [True, False, True]
     assert [row.content["body"] for row in Message.objects.order_by("id")] == ["a", "b"]
