@@ -8,6 +8,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import Organization
+from config.api.problems import Problem
+from config.timestamps import iso
 
 # Called inside the transaction; apps of higher floors register here at start-up.
 organization_suspended: list[Callable[[Organization], None]] = []
@@ -40,3 +42,13 @@ def resume(*, organization: Organization) -> bool:
     for handler in organization_resumed:
         handler(organization)
     return True
+
+
+def check_active(*, organization_id: str) -> None:
+    """For what must not slip through beside a suspension: call it after taking a lock that a handler above takes too.
+
+    Raises Problem ``organization_suspended``.
+    """
+    row = Organization.objects.filter(pk=organization_id, suspended_at__isnull=False).first()
+    if row is not None:
+        raise Problem("organization_suspended", reason=row.suspended_reason, since=iso(row.suspended_at))

@@ -35,6 +35,7 @@ def measure(options: Options) -> list[Row]:
     with RunningStack({"DATABASE_URL": DATABASES[options.database]}) as stack:
         product = Product(stack)
         try:
+            product.lift_limits()
             say("linking a number")
             product.link_first()
             for part in PARTS:

@@ -154,6 +154,7 @@ CELERY_BEAT_SCHEDULE = {
     "pulse": {"task": "config.tasks.pulse", "schedule": 5.0, "options": {"expires": 10}},
     "sweep-deliveries": {"task": "webhooks.tasks.sweep", "schedule": 5.0, "options": {"expires": 10}},
     "sweep-instances": {"task": "instances.tasks.sweep", "schedule": 5.0, "options": {"expires": 10}},
+    "sweep-expired": {"task": "subscriptions.tasks.sweep_expired", "schedule": 5.0, "options": {"expires": 10}},
     "sweep-alerts": {"task": "subscriptions.tasks.sweep_alerts", "schedule": 30.0, "options": {"expires": 60}},
     "prune": {"task": "config.tasks.prune", "schedule": 3600.0},
     "prune-accounts": {"task": "accounts.tasks.prune", "schedule": 3600.0},

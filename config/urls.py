@@ -12,6 +12,7 @@ urlpatterns = [
     path("api/schema", docs.SchemaView.as_view(), name="schema"),
     path("api/docs", docs.DocsView.as_view()),
     path("api/", include("accounts.api.urls")),
+    path("api/", include("subscriptions.api.urls")),
     path("api/", include("webhooks.api.urls")),
     path("api/", include("instances.api.urls")),
     path("api/", include("messaging.api.urls")),

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
+from django.db.models import Count
 
 from config.api.health import part
 from config.timestamps import iso
@@ -31,6 +32,12 @@ def instance_data(instance: Instance) -> dict[str, Any]:
         "connected_at": iso(instance.connected_at),
         "created_at": iso(instance.created_at),
     }
+
+
+def count(organization_id: str) -> dict[str, int]:
+    """How many numbers an organization has on each network, whatever their state."""
+    rows = Instance.objects.filter(organization_id=organization_id).values_list("network")
+    return dict(rows.annotate(Count("pk")))
 
 
 def check_workers() -> dict[str, Any]:

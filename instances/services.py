@@ -6,6 +6,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from accounts import organizations
 from accounts.actor import Actor
 from accounts.models import Mode
 from config.api.problems import Problem
@@ -13,6 +14,7 @@ from instances import wakeup
 from instances.models import Instance
 from instances.selectors import instance_data
 from instances.states import ENDED, State, Wanted
+from subscriptions.services import check_instance_limit
 from webhooks import events
 
 _NO_CODES = {"qr_code": None, "qr_expires_at": None, "pairing_code": None}
@@ -20,9 +22,12 @@ _NO_CODES = {"qr_code": None, "qr_expires_at": None, "pairing_code": None}
 
 @transaction.atomic
 def create(*, actor: Actor, name: str, network: str) -> Instance:
-    """Raises Problem ``test_key_on_live`` or ``live_key_on_sandbox`` when the key is of the other mode."""
+    """Raises Problem ``test_key_on_live`` or ``live_key_on_sandbox`` when the key is of the other mode, and
+    ``instance_limit_reached`` when the plan allows no more.
+    """
     if network not in actor.networks:
         raise Problem("test_key_on_live" if actor.mode == Mode.TEST else "live_key_on_sandbox")
+    check_instance_limit(organization_id=actor.organization_id, network=network)
     instance = Instance.objects.create(organization_id=actor.organization_id, name=name, network=network)
     events.append([draft(instance, "instance.created", instance_data(instance))])
     return instance
@@ -61,8 +66,12 @@ def _locked(instance: Instance) -> Instance:
 
 @transaction.atomic
 def connect(*, instance: Instance) -> Instance:
-    """Ask for the instance to be online. Idempotent; a linked number logs in, another one shows a QR code."""
+    """Ask for the instance to be online. Idempotent; a linked number logs in, another one shows a QR code.
+
+    Raises Problem ``organization_suspended``.
+    """
     instance = _locked(instance)
+    organizations.check_active(organization_id=instance.organization_id)
     if instance.wanted == Wanted.CONNECTED and instance.state not in ENDED:
         return instance
     instance.wanted = Wanted.CONNECTED
@@ -77,7 +86,8 @@ def connect(*, instance: Instance) -> Instance:
 def stop(*, instance: Instance) -> Instance:
     """Ask for the instance to be offline; the link is kept. Idempotent."""
     instance = _locked(instance)
-    if instance.wanted == Wanted.STOPPED and instance.state == State.STOPPED:
+    # A number that a suspension stopped would come back by itself; this one shall not.
+    if instance.wanted == Wanted.STOPPED and (instance.state, instance.reason) == (State.STOPPED, "stopped_by_user"):
         return instance
     instance.wanted = Wanted.STOPPED
     instance.save(update_fields=["wanted"])

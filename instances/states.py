@@ -62,6 +62,9 @@ REASONS: dict[str, Reason] = {
     "connection_lost": Reason("The connection was lost.", "Nothing: it is tried again."),
     "worker_lost": Reason("The session worker went away.", "Nothing: another one takes over."),
     "stopped_by_user": Reason("The instance was stopped.", "Call connect to start it."),
+    "organization_suspended": Reason(
+        "The organization is suspended.", "Nothing: the instance is connected again when the suspension ends."
+    ),
     "unlinked": Reason("The link was removed on the phone.", "Call connect and scan again."),
     "store_lost": Reason("The session's keys are not in the store any more.", "Call connect and scan again."),
     "used_elsewhere": Reason("Another client took over this link.", "Stop that client, then call connect."),

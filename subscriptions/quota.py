@@ -15,8 +15,8 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from config.api.problems import Problem
+from config.celery import app
 from config.timestamps import iso
-from subscriptions import tasks
 from subscriptions.models import Meter, Subscription, UsageAlert
 from subscriptions.periods import period_at
 
@@ -159,7 +159,8 @@ def _alert(meter: Meter) -> tuple[Threshold, ...]:
     ]
     UsageAlert.objects.bulk_create(alerts)
     for alert in alerts:
-        transaction.on_commit(partial(tasks.mail_alert.delay, alert.pk), robust=True)
+        # By its name, since the tasks are built on the services and these on this module. A lost one is swept up.
+        transaction.on_commit(partial(app.send_task, "subscriptions.tasks.mail_alert", [alert.pk]), robust=True)
     return tuple(Threshold(alert.percent, alert.used, alert.limit, alert.renews_at) for alert in alerts)
 
 

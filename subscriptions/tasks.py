@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from subscriptions import alerts
+from subscriptions import alerts, selectors, services
 
 
 @shared_task
@@ -16,3 +16,10 @@ def sweep_alerts() -> None:
     """Mail the alerts whose task got lost."""
     for alert_id in alerts.forgotten():
         mail_alert.delay(alert_id)
+
+
+@shared_task
+def sweep_expired() -> None:
+    """Suspend the organizations whose subscription has ended."""
+    for organization_id in selectors.ended():
+        services.expire(organization_id=organization_id)

@@ -14,7 +14,10 @@ pytestmark = pytest.mark.end_to_end
 NUMBERS, ROUNDS = 20, 5
 
 
-def test_twenty_numbers_are_linked_at_once_and_lose_nothing_in_a_ring(stack: RunningStack, acme: Api) -> None:
+def test_twenty_numbers_are_linked_at_once_and_lose_nothing_in_a_ring(
+    stack: RunningStack, owner: Api, acme: Api
+) -> None:
+    owner.call("PATCH", "/subscription", 200, json={"plan": "pro"})
     worker = stack.processes()["sessions-sandbox-1"]
     with ThreadPoolExecutor(NUMBERS) as pool:
         linked = list(pool.map(lambda _: acme.linked(), range(NUMBERS)))

@@ -59,7 +59,7 @@ OPERATIONS: Operations = {
         "It is linked to a number later: call connect, then scan its QR code.",
         body=InstanceInput,
         answers={201: Instance},
-        problems=_OTHER_NETWORK,
+        problems=["instance_limit_reached", *_OTHER_NETWORK],
         example={"name": "Support", "network": "sandbox"},
     ),
     views.InstanceView.get: Operation("One instance", answers={200: Instance}, problems=_OTHER_NETWORK),

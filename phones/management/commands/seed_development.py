@@ -69,4 +69,6 @@ class Command(BaseCommand):
 
     @staticmethod
     def _instance(seed: dict[str, Any]) -> None:
-        instances.connect(instance=Instance.objects.get(pk=seed["instance"]))
+        instance = Instance.objects.select_related("organization").get(pk=seed["instance"])
+        if instance.organization.suspended_at is None:
+            instances.connect(instance=instance)
