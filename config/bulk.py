@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, TypeAlias, cast
 
 from django.db import connection, models
+
+from config.ids import TypeIDField, to_uuid
 
 _FEW = 20  # up to here one INSERT is faster than the round trips of a COPY
 _Adapter = Callable[[Any], Any]
@@ -45,6 +48,17 @@ def insert(model: type[models.Model], fields: Sequence[str], rows: Iterable[Sequ
 def _adapter(field: _Field) -> _Adapter | None:
     """What makes the driver's value of a field's value; None if they are the same."""
     kind = field.target_field if isinstance(field, models.ForeignKey) else field
-    if isinstance(kind, models.UUIDField | models.DateTimeField):
-        return partial(kind.get_db_prep_value, connection=connection, prepared=False)
+    native = connection.vendor == "postgresql"
+    if isinstance(kind, TypeIDField):
+        return partial(_uuid if native else _hex, kind.prefix)
+    if isinstance(kind, models.UUIDField | models.DateTimeField) and not native:
+        return partial(kind.get_db_prep_value, connection=connection)
     return None
+
+
+def _uuid(prefix: str, text: str | None) -> uuid.UUID | None:
+    return None if text is None else to_uuid(text, prefix)
+
+
+def _hex(prefix: str, text: str | None) -> str | None:
+    return None if text is None else to_uuid(text, prefix).hex

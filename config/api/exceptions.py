@@ -9,11 +9,11 @@ from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.exceptions import ErrorDetail
-from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from config.api.problems import CONTENT_TYPE, FieldError, Problem
+from config.api.renderers import JSONRenderer
 
 _CODES = {
     exceptions.ParseError: "malformed_json",

@@ -24,13 +24,13 @@ import orjson
 from django.conf import settings
 from django.db import DatabaseError, transaction
 from django.utils import timezone
-from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from config.api.caller import caller_of
 from config.api.exceptions import as_problem
 from config.api.problems import Problem
+from config.api.renderers import JSONRenderer
 from config.models import IdempotencyKey
 
 KEPT = timedelta(hours=24)

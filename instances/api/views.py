@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from django.utils import timezone
-from rest_framework.renderers import BrowsableAPIRenderer, JSONRenderer
+from rest_framework.renderers import BrowsableAPIRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.permissions import actor_of
 from config.api.pagination import Pages
 from config.api.problems import Problem
+from config.api.renderers import JSONRenderer
 from config.api.serializers import checked
 from config.api.views import APIView
 from config.timestamps import iso
