@@ -11,6 +11,7 @@ from typing import Any
 import hypothesis
 import pytest
 from django.conf import settings
+from django.db import connection
 from rest_framework.test import APIClient
 
 from accounts import authentication
@@ -20,6 +21,7 @@ from accounts.models import Membership, Mode, Organization, Role, Scope, Session
 from accounts.selectors import actors_of_sessions
 from accounts.services import create_key, register
 from accounts.sessions import issue_tokens
+from audit.tests.tampering import triggers_off
 from instances.models import Instance, Network
 from instances.states import State, Wanted
 
@@ -101,6 +103,18 @@ def _member(organization: Organization, name: str, role: str) -> Person:
 @pytest.fixture(autouse=True)
 def _no_cached_keys() -> None:
     authentication.forget()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> None:
+    """Between tests with real commits all tables are emptied: the append-only ones as well."""
+    flush = connection.ops.execute_sql_flush
+
+    def flush_all(statements: Any) -> None:
+        with triggers_off():
+            flush(statements)
+
+    setattr(connection.ops, "execute_sql_flush", flush_all)  # noqa: B010 (to mypy a method is no attribute)
 
 
 @pytest.fixture

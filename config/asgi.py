@@ -13,7 +13,9 @@ from django.utils.module_loading import import_string
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup()
 
-from config import pulse  # noqa: E402
+from config import context, pulse  # noqa: E402
+
+context.set_process_source("socket")
 
 
 async def not_found(scope: Any, receive: Any, send: Any) -> None:

@@ -11,7 +11,9 @@ from typing import Any
 
 import click
 from celery import Celery
-from celery.signals import beat_init
+from celery.signals import beat_init, celeryd_init, task_postrun, task_prerun
+
+from config import context
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -32,3 +34,19 @@ app.steps["worker"].add("instances.holding.bootstep:SessionHolder")
 def _pulse_at_once(**_: Any) -> None:
     # /health would otherwise wait for the first turn of the schedule.
     app.send_task("config.tasks.pulse", expires=60)
+
+
+@celeryd_init.connect
+def _source(**_: Any) -> None:
+    context.set_process_source("task")
+
+
+@task_prerun.connect
+def _enter(task: Any, task_id: str, **_: Any) -> None:
+    task.request.origin_token = context.enter(context.Origin("task", request_id=task_id))
+
+
+@task_postrun.connect
+def _leave(task: Any, **_: Any) -> None:
+    if token := getattr(task.request, "origin_token", None):
+        context.leave(token)

@@ -46,6 +46,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "rest_framework_api_key",
     "config",
+    "audit",
     "accounts",
     "subscriptions",
     "webhooks",
@@ -64,6 +65,7 @@ MIDDLEWARE = [
     "config.api.middleware.SessionMiddleware",
     "config.api.middleware.CsrfViewMiddleware",
     "config.api.middleware.AuthenticationMiddleware",
+    "config.api.middleware.OperatorMiddleware",
     "config.api.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 
-ON_BOTH = ("config", "accounts", "subscriptions", "webhooks", "instances", "messaging", "phones", "tests")
+ON_BOTH = ("config", "audit", "accounts", "subscriptions", "webhooks", "instances", "messaging", "phones", "tests")
 
 
 def _command(stack: str, arguments: list[str]) -> list[str]:

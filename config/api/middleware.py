@@ -15,6 +15,7 @@ from django.http import HttpRequest, HttpResponse
 from django.middleware import csrf
 from whitenoise.middleware import WhiteNoiseMiddleware
 
+from config import context
 from config.api.problems import Problem, problem_response
 
 _LENGTH = re.compile("[0-9]{1,18}")
@@ -56,8 +57,20 @@ class StaticFilesMiddleware(_BrowserOnly, WhiteNoiseMiddleware):
     pass
 
 
+class OperatorMiddleware:
+    """In the admin the person who is logged in is an operator, whatever organizations they may belong to."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if context.current().source == "admin" and (user := request.user).is_authenticated:
+            context.bind(actor_kind="operator", actor_id=user.pk, actor_name=user.get_username())
+        return self.get_response(request)
+
+
 class ClientAddressMiddleware:
-    """Sets ``request.client_address``.
+    """Sets ``request.client_address``, and the address of the current Origin.
 
     ``X-Forwarded-For`` is believed only from a peer on a Unix socket or inside TRUSTED_PROXIES; from its
     right end, the first address that is not itself a trusted proxy is the client.
@@ -67,9 +80,9 @@ class ClientAddressMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        request.client_address = client_address(  # type: ignore[attr-defined]
-            request.META.get("REMOTE_ADDR", ""), request.META.get("HTTP_X_FORWARDED_FOR", "")
-        )
+        address = client_address(request.META.get("REMOTE_ADDR", ""), request.META.get("HTTP_X_FORWARDED_FOR", ""))
+        request.client_address = address  # type: ignore[attr-defined]
+        context.bind(address=address)
         return self.get_response(request)
 
 

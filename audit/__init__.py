@@ -1,0 +1,1 @@
+"""Who did what, when and from where: append-only, one hash chain per organization and one for the platform."""
