@@ -33,7 +33,7 @@ from instances.services import draft
 from instances.states import ENDED, Wanted
 from instances.whatsapp.jids import LID, Jid
 from messaging import kept
-from messaging.models import Message
+from messaging.models import SECRET_BYTES, Message
 from messaging.selectors import message_data
 from messaging.states import Direction, Status
 from subscriptions import quota, usage
@@ -170,8 +170,10 @@ def _commit(group: list[Order]) -> None:
     grants = quota.reserve(Counter(one.meter for one in candidates))
     accepted = _granted(candidates, grants)
     rows, drafts, counted = [], _alerts(grants), []
-    for one in accepted:
-        message = _message(one.outgoing, one.instance, now)
+    randomness = secrets.token_bytes(SECRET_BYTES * len(accepted))  # in one draw: each is a call to the kernel
+    for place, one in enumerate(accepted):
+        secret = randomness[place * SECRET_BYTES : (place + 1) * SECRET_BYTES]
+        message = _message(one.outgoing, one.instance, now, secret)
         one.verdict = message_data(message, one.instance)
         rows.append(_row(message))
         drafts.append(draft(one.instance, "message.queued", one.verdict))
@@ -276,7 +278,7 @@ def check_can_send(instance: Instance) -> None:
         raise Problem("instance_unavailable", f"The instance is {instance.state}.", state=instance.state)
 
 
-def _message(one: Outgoing, instance: Instance, now: datetime) -> Message:
+def _message(one: Outgoing, instance: Instance, now: datetime, secret: bytes) -> Message:
     return Message(
         organization_id=instance.organization_id,
         instance=instance,
@@ -287,7 +289,7 @@ def _message(one: Outgoing, instance: Instance, now: datetime) -> Message:
         chat=str(one.to),
         chat_lid=str(one.to) if one.to.server == LID else None,
         client_ref=one.client_ref,
-        secret=secrets.token_bytes(32),
+        secret=secret,
         created_at=now,
     )
 

@@ -11,6 +11,8 @@ from config.ids import TypeIDField
 from instances.models import Instance
 from messaging.states import Direction, Status
 
+SECRET_BYTES = 32
+
 
 class Message(models.Model):
     """A message sent or received by an instance: the ledger's row, committed before anything else happens."""
@@ -30,7 +32,9 @@ class Message(models.Model):
     from_phone = models.BooleanField(default=False, help_text="Written on the number's own phone, not through us")
 
     wa_id = models.CharField(max_length=80, null=True, help_text="WhatsApp's id of the message")
-    secret = models.BinaryField(max_length=32, default=partial(secrets.token_bytes, 32), editable=False)
+    secret = models.BinaryField(
+        max_length=SECRET_BYTES, default=partial(secrets.token_bytes, SECRET_BYTES), editable=False
+    )
     client_ref = models.CharField(max_length=200, null=True)
     error_code = models.CharField(max_length=40, null=True)
     error_detail = models.CharField(max_length=500, null=True)
