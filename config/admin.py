@@ -2,36 +2,127 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
+from urllib.parse import urlencode
 
+from django.contrib import admin, messages
+from django.contrib.admin.utils import quote, unquote
 from django.db import models
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.module_loading import autodiscover_modules
+from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from unfold.admin import ModelAdmin as UnfoldModelAdmin
+from unfold.dataclasses import UnfoldAction
+from unfold.paginator import InfinitePaginator
 
+from config import dashboard
+from config.api.problems import Problem
 from config.ids import InvalidId, TypeIDField, to_uuid
+
+admin.site.index_template = "config/dashboard.html"
+autodiscover_modules("dashboard")
 
 
 class ModelAdmin(UnfoldModelAdmin):
-    """A page whose search box takes ids as well."""
+    """A page whose search box takes ids as well, that links to all rows that belong to its object.
+
+    ``id_fields`` says which column an id is looked up in: ``{"org": "organization"}``. The primary key's prefix
+    needs no entry.
+
+    Actions (``actions_detail``) run through ``act`` and need the permission ``act``: the right to change the
+    model, also where the columns themselves are read-only. One is offered while ``offers`` says so.
+    """
 
     show_full_result_count = False
+    list_per_page = 50
+    list_fullwidth = True
+    empty_value_display = "–"
+    change_form_outer_before_template = "config/related.html"
+    id_fields: ClassVar[dict[str, str]] = {}
+
+    # --- search ---------------------------------------------------------------------------------
 
     def get_search_results(
         self, request: HttpRequest, queryset: models.QuerySet[Any], search_term: str
     ) -> tuple[models.QuerySet[Any], bool]:
-        key = self.model._meta.pk
-        if isinstance(key, TypeIDField):
-            try:
-                to_uuid(search_term.strip(), key.prefix)
-            except InvalidId:
-                pass
-            else:
-                return queryset.filter(pk=search_term.strip()), False
-        return super().get_search_results(request, queryset, search_term)
+        """An id finds its row or nothing, any other text is searched as usual."""
+        term = search_term.strip()
+        prefix = term.partition("_")[0]
+        fields = dict(self.id_fields)
+        if isinstance(key := self.model._meta.pk, TypeIDField):
+            fields[key.prefix] = "pk"
+        if prefix not in fields:
+            found: tuple[models.QuerySet[Any], bool] = super().get_search_results(request, queryset, search_term)
+            return found
+        try:
+            to_uuid(term, prefix)
+        except InvalidId:
+            return queryset.none(), False
+        return queryset.filter(**{fields[prefix]: term}), False
+
+    # --- links ----------------------------------------------------------------------------------
+
+    def related(self, obj: Any) -> list[tuple[type[models.Model], str]]:
+        """The models whose rows belong to this object, with the column that names it: by default all foreign keys."""
+        return [
+            (relation.related_model, relation.field.name)
+            for relation in obj._meta.related_objects
+            if isinstance(relation.field, models.ForeignKey)
+        ]
+
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
+    ) -> Any:
+        obj = self.get_object(request, unquote(object_id)) if object_id else None
+        links = self._links(request, obj) if obj else []
+        return super().changeform_view(request, object_id, form_url, (extra_context or {}) | {"related": links})
+
+    def _links(self, request: HttpRequest, obj: Any) -> list[dict[str, str]]:
+        links = []
+        for model, column in self.related(obj):
+            page = self.admin_site._registry.get(model)
+            if page and page.has_view_permission(request):
+                count = dashboard.capped(model._default_manager.filter(**{column: obj.pk}))
+                title, shown = capfirst(str(model._meta.verbose_name_plural)), dashboard.number(count, dashboard.CAP)
+                links.append({"title": title, "count": shown, "url": rows(model, column, obj)})
+        return sorted(links, key=lambda link: link["title"])
+
+    # --- actions --------------------------------------------------------------------------------
+
+    def has_act_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.has_perm(f"{self.opts.app_label}.change_{self.opts.model_name}"))
+
+    def offers(self, action: str, obj: Any) -> bool:
+        """Whether the action makes sense for the object as it is now."""
+        return True
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
+        obj = self.get_object(request, unquote(str(object_id)))
+        prefix = f"{self.opts.app_label}_{self.opts.model_name}_"
+        return [
+            action
+            for action in super().get_actions_detail(request, object_id)
+            if obj is not None and self.offers(action.action_name.removeprefix(prefix), obj)
+        ]
+
+    def act(self, request: HttpRequest, object_id: str, work: Callable[[Any], str]) -> HttpResponse:
+        """Do the work of an action on the object; it returns the sentence the operator reads, or raises Problem."""
+        obj = self.get_object(request, unquote(object_id))
+        if obj is None:
+            raise Http404
+        try:
+            messages.success(request, work(obj))
+        except Problem as problem:
+            messages.error(request, problem.detail)
+        return HttpResponse(headers={"HX-Redirect": page_of(obj)})
 
 
 class ReadOnlyAdmin(ModelAdmin):
-    """A page that operators look at and nobody edits."""
+    """A page of rows that only the product writes; operators look, and act through services."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -41,3 +132,34 @@ class ReadOnlyAdmin(ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+class LogAdmin(ReadOnlyAdmin):
+    """A page of a table that grows without end: newest first, nothing is counted or sorted."""
+
+    paginator = InfinitePaginator
+    ordering = ["-id"]
+    sortable_by: ClassVar[tuple[str, ...]] = ()
+
+
+def page_of(obj: models.Model) -> str:
+    """The address of an object's page."""
+    return reverse(f"admin:{obj._meta.app_label}_{obj._meta.model_name}_change", args=(quote(obj.pk),))
+
+
+def rows(model: type[models.Model], column: str, obj: models.Model) -> str:
+    """The address of the list of a model's rows that belong to an object."""
+    address = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+    lookup = f"{column}__{obj._meta.pk.name}__exact" if model._meta.get_field(column).is_relation else column
+    return f"{address}?{urlencode({lookup: obj.pk})}"
+
+
+def linked(field: str, title: str = "") -> Callable[[Any, Any], SafeString | None]:
+    """A column of a list that links to the object behind a foreign key, which has to be selected with the row."""
+
+    @admin.display(description=title or field.replace("_", " "), ordering=field)
+    def show(page: Any, row: Any) -> SafeString | None:
+        obj = getattr(row, field)
+        return format_html('<a class="text-link" href="{}">{}</a>', page_of(obj), obj) if obj else None
+
+    return show

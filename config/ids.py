@@ -6,6 +6,7 @@ In Python and on the wire an id is the text; in the database it is the UUID (16 
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,11 @@ def _parsed(text: str) -> uuid.UUID:
 def from_uuid(value: uuid.UUID, prefix: str) -> str:
     """The id text of a UUID."""
     return str(TypeID.from_uuid(prefix=prefix, suffix=value))  # type: ignore[arg-type]  # takes both kinds of UUID
+
+
+def first_id(moment: datetime, prefix: str) -> str:
+    """The smallest id that can be made at this moment: ids begin with their time, and earlier ones sort before it."""
+    return from_uuid(uuid.UUID(int=int(moment.timestamp() * 1000) << 80), prefix)
 
 
 class TypeIDField(models.UUIDField):

@@ -1,22 +1,124 @@
-from django.contrib import admin
+from __future__ import annotations
 
-from config.admin import ReadOnlyAdmin
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Count, Model, QuerySet
+from django.http import HttpRequest, HttpResponse
+from unfold.decorators import action, display
+from unfold.enums import ActionVariant
+
+from config.admin import ReadOnlyAdmin, linked
+from config.dashboard import age
+from instances import dashboard, services
 from instances.models import Instance, Worker
+from instances.states import ENDED, REASONS, State, Wanted
+from webhooks.models import Event
 
 
 @admin.register(Instance)
 class InstanceAdmin(ReadOnlyAdmin):
-    """Operators look; what a number does is decided by its tenant and its worker."""
+    """What a number does is decided by its tenant and its worker. Its QR and pairing codes would link it: not shown."""
 
-    list_display = ["name", "organization", "network", "state", "reason", "phone", "state_since"]
+    list_display = ["name", "phone", linked("organization"), "network", "state_label", "reason", "in_state_for"]
     list_filter = ["network", "state", "wanted"]
     search_fields = ["name", "phone", "lid", "organization__name"]
+    search_help_text = "A name, a phone number, an organization's name, or an id: ins_…, org_…, wrk_…"
+    id_fields = {"org": "organization", "wrk": "holder"}
     list_select_related = ["organization"]
-    exclude = ["qr_code", "pairing_code"]
+    ordering = ["-id"]
+    fieldsets = [
+        ("Number", {"fields": ["id", "name", "organization", "network", "phone", "lid", "device_jid", "created_at"]}),
+        (
+            "State",
+            {
+                "fields": ["wanted", "state", "sentence", "detail", "advice", "state_since", "connected_at"]
+                + ["banned_until"]
+            },
+        ),
+        ("Held by", {"fields": ["holder", "epoch", "lease_until"]}),
+    ]
+    readonly_fields = ["sentence", "advice"]
+    actions_detail = ["connect", "stop"]
+
+    @display(
+        description="state",
+        ordering="state",
+        label={State.CONNECTED: "success", **dict.fromkeys(ENDED, "danger"), State.RECONNECTING: "warning"},
+    )
+    def state_label(self, instance: Instance) -> tuple[str, str]:
+        return instance.state, instance.get_state_display()
+
+    @display(description="for", ordering="-state_since")
+    def in_state_for(self, instance: Instance) -> str:
+        return age(instance.state_since)
+
+    @display(description="reason")
+    def sentence(self, instance: Instance) -> str:
+        return REASONS[instance.reason].sentence
+
+    def advice(self, instance: Instance) -> str:
+        return REASONS[instance.reason].advice or "–"
+
+    def related(self, obj: Any) -> list[tuple[type[Model], str]]:
+        return [*super().related(obj), (Event, "instance_id")]
+
+    def offers(self, action: str, obj: Any) -> bool:
+        online = obj.wanted == Wanted.CONNECTED and obj.state not in ENDED
+        return online if action == "stop" else not online
+
+    @action(
+        description="Connect",
+        icon="link",
+        permissions=["act"],
+        dialog={
+            "title": "Connect this number?",
+            "description": "A linked number logs in; any other shows a QR code to its tenant.",
+            "form_class": None,
+            "form_submit_text": "Connect",
+        },
+    )
+    def connect(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
+        def work(instance: Instance) -> str:
+            services.connect(instance=instance)
+            return f"{instance} connects."
+
+        return self.act(request, object_id, work)
+
+    @action(
+        description="Stop",
+        icon="link_off",
+        variant=ActionVariant.DANGER,
+        permissions=["act"],
+        dialog={
+            "title": "Stop this number?",
+            "description": "It goes offline until somebody connects it again. The link is kept, messages wait.",
+            "form_class": None,
+            "form_submit_text": "Stop",
+        },
+    )
+    def stop(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
+        def work(instance: Instance) -> str:
+            services.stop(instance=instance)
+            return f"{instance} is stopped."
+
+        return self.act(request, object_id, work)
 
 
 @admin.register(Worker)
 class WorkerAdmin(ReadOnlyAdmin):
-    list_display = ["name", "network", "pid", "capacity", "started_at", "heartbeat_at"]
+    list_display = ["name", "network", "heartbeat", "numbers", "capacity", "machine", "pid", "started_at"]
     list_filter = ["network"]
-    search_fields = ["name"]
+    search_fields = ["name", "machine"]
+    ordering = ["-heartbeat_at"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Worker]:
+        return super().get_queryset(request).annotate(numbers=Count("held"))
+
+    @display(ordering="numbers")
+    def numbers(self, worker: Any) -> int:
+        return int(worker.numbers)
+
+    @display(description="heartbeat", ordering="heartbeat_at")
+    def heartbeat(self, worker: Worker) -> str:
+        return dashboard.heartbeat(worker)

@@ -1,14 +1,39 @@
-from django.contrib import admin
+from __future__ import annotations
 
-from config.admin import ReadOnlyAdmin
+from django.contrib import admin
+from unfold.decorators import display
+
+from config.admin import LogAdmin, linked
+from messaging import dashboard
 from messaging.models import Message
+from messaging.states import Status
 
 
 @admin.register(Message)
-class MessageAdmin(ReadOnlyAdmin):
-    """The ledger. Contents stay out of the list."""
+class MessageAdmin(LogAdmin):
+    """The ledger without its contents: operators see that and when something was said, and not what."""
 
-    list_display = ["id", "instance", "direction", "status", "type", "chat", "created_at"]
+    list_display = [
+        "id", linked("instance"), linked("organization"), "direction", "type", "status_label", "chat", "error_code",
+        "created_at",
+    ]  # fmt: skip
     list_filter = ["direction", "status", "type"]
-    search_fields = ["=wa_id", "chat", "client_ref", "instance__name"]
-    list_select_related = ["instance"]
+    search_fields = ["=wa_id", "=chat", "=client_ref", "=sender_phone"]
+    search_help_text = "A whole JID, phone number, WhatsApp id or client_ref, or an id: msg_…, ins_…, org_…"
+    id_fields = {"ins": "instance", "org": "organization"}
+    list_select_related = ["instance", "organization"]
+    fieldsets = [
+        (
+            "Message",
+            {
+                "fields": ["id", "organization", "instance", "direction", "type", "status", "chat", "chat_lid"]
+                + ["sender_phone", "sender_lid", "from_phone", "wa_id", "client_ref"]
+            },
+        ),
+        ("Trouble", {"fields": ["attempts", "error_code", "error_detail"]}),
+        ("Times", {"fields": ["created_at", "sent_at", "delivered_at", "read_at"]}),
+    ]
+
+    @display(description="status", label={status: tone or "default" for status, tone in dashboard.TONES.items()})
+    def status_label(self, message: Message) -> tuple[str, str]:
+        return message.status, Status(message.status).label

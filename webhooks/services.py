@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import time
-import uuid
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -13,9 +12,9 @@ from django.utils import timezone
 from accounts.actor import Actor
 from config import egress
 from config.api.problems import FieldError, Problem, invalid
-from config.ids import from_uuid
+from config.ids import first_id
 from webhooks import announcer
-from webhooks.models import Endpoint, Event
+from webhooks.models import Delivery, Endpoint, Event
 
 KEEP_EVENTS = timedelta(days=30)
 # Each endpoint adds a row to every event, so their number bounds the cost of a message.
@@ -75,6 +74,22 @@ def delete_endpoint(*, endpoint: Endpoint) -> None:
     Endpoint.objects.filter(pk=endpoint.pk, deleted_at=None).update(enabled=False, deleted_at=timezone.now())
 
 
+@transaction.atomic
+def resend(*, delivery: Delivery) -> bool:
+    """Attempt a finished delivery once more, at once and before what is due later; False if it is still open.
+
+    Idempotent while it is open. After a failure it goes on with the attempts it has left. Raises Problem
+    ``webhook_disabled``, also for a deleted endpoint.
+    """
+    if not Endpoint.objects.filter(pk=delivery.endpoint_id, enabled=True, deleted_at=None).exists():
+        raise Problem("webhook_disabled", "Enable the endpoint first.")
+    again = {"state": Delivery.State.PENDING, "next_attempt_at": timezone.now()}
+    if not Delivery.objects.filter(pk=delivery.pk, next_attempt_at__isnull=True).update(**again):
+        return False
+    transaction.on_commit(partial(announcer.announce, [], [delivery.endpoint_id]), robust=True)
+    return True
+
+
 def prune() -> bool:
     """Delete events older than KEEP_EVENTS, and deleted endpoints, in small steps; True if there is more."""
     deadline = time.monotonic() + _PRUNE_SECONDS
@@ -87,8 +102,7 @@ def prune() -> bool:
 def _prune_step() -> int:
     """Delete a few rows; returns how many."""
     # Ids begin with their time, so the primary key finds old events without another index.
-    milliseconds = int((timezone.now() - KEEP_EVENTS).timestamp() * 1000)
-    oldest = from_uuid(uuid.UUID(int=milliseconds << 80), "evt")
+    oldest = first_id(timezone.now() - KEEP_EVENTS, "evt")
     old = Event.objects.filter(pk__lt=oldest).order_by("pk").values_list("pk", flat=True)
     count = Event.objects.filter(pk__in=list(old[:_PRUNE_STEP])).delete()[0]
     for endpoint in Endpoint.objects.filter(deleted_at__lt=timezone.now() - _KEEP_DELETED)[:1]:

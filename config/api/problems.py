@@ -46,6 +46,7 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "qr_expired": (409, "The QR code has expired"),
     "wrong_code": (409, "The pairing code is wrong"),
     "plan_too_small": (409, "The plan is too small for what is used"),
+    "webhook_disabled": (409, "The webhook endpoint is disabled"),
     "too_many_webhooks": (409, "The organization has as many webhook endpoints as it may have"),
     "idempotency_key_in_use": (409, "A request with the same Idempotency-Key is still running"),
     "length_required": (411, "The request needs a Content-Length"),
