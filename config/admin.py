@@ -40,7 +40,7 @@ class ModelAdmin(UnfoldModelAdmin):
     show_full_result_count = False
     list_per_page = 50
     list_fullwidth = True
-    empty_value_display = "–"
+    empty_value_display = "-"
     change_form_outer_before_template = "config/related.html"
     id_fields: ClassVar[dict[str, str]] = {}
 
@@ -70,8 +70,8 @@ class ModelAdmin(UnfoldModelAdmin):
         """The models whose rows belong to this object, with the column that names it: by default all foreign keys."""
         return [
             (relation.related_model, relation.field.name)
-            for relation in obj._meta.related_objects
-            if isinstance(relation.field, models.ForeignKey)
+            for relation in obj._meta.get_fields(include_hidden=True)
+            if isinstance(relation, models.ManyToOneRel)
         ]
 
     def changeform_view(
@@ -154,11 +154,11 @@ def rows(model: type[models.Model], column: str, obj: models.Model) -> str:
     return f"{address}?{urlencode({lookup: obj.pk})}"
 
 
-def linked(field: str, title: str = "") -> Callable[[Any, Any], SafeString | None]:
+def linked(field: str, title: str = "") -> Callable[[Any], SafeString | None]:
     """A column of a list that links to the object behind a foreign key, which has to be selected with the row."""
 
     @admin.display(description=title or field.replace("_", " "), ordering=field)
-    def show(page: Any, row: Any) -> SafeString | None:
+    def show(row: Any) -> SafeString | None:
         obj = getattr(row, field)
         return format_html('<a class="text-link" href="{}">{}</a>', page_of(obj), obj) if obj else None
 

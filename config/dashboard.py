@@ -212,9 +212,9 @@ def some(count: int, noun: str) -> str:
 
 
 def age(since: datetime | None) -> str:
-    """How long ago in the two largest units, or ``–``."""
+    """How long ago in the two largest units, or ``-``."""
     if since is None:
-        return "–"
+        return "-"
     seconds = max(0, int((timezone.now() - since).total_seconds()))
     for size, unit, smaller, small_unit in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
         if seconds >= size:

@@ -9,6 +9,7 @@ import environ
 import structlog
 
 from config import env as E
+from config.admin_site import UNFOLD as UNFOLD
 
 BASE_DIR = E.BASE_DIR
 VAR_DIR = E.VAR_DIR
@@ -224,6 +225,7 @@ SESSION_COOKIE_HTTPONLY = True
 SECURE_HSTS_SECONDS = 31536000 if PRODUCTION else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = PRODUCTION
 X_FRAME_OPTIONS = "DENY"
+LOGIN_REDIRECT_URL = "admin:index"
 SILENCED_SYSTEM_CHECKS = [
     "security.W008",  # see SECURE_SSL_REDIRECT
     "admin.E408", "admin.E409", "admin.E410",  # subclasses of the wanted middleware are in place
@@ -234,7 +236,6 @@ STATIC_URL = "/static/"
 # In development the files are served from the packages; production collects them into the image.
 STATIC_ROOT = E.STATIC_ROOT if PRODUCTION else None
 WHITENOISE_USE_FINDERS = not PRODUCTION
-UNFOLD = {"SITE_TITLE": "WhatsApp API", "SITE_HEADER": "WhatsApp API"}
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"

@@ -29,14 +29,8 @@ class InstanceAdmin(ReadOnlyAdmin):
     ordering = ["-id"]
     fieldsets = [
         ("Number", {"fields": ["id", "name", "organization", "network", "phone", "lid", "device_jid", "created_at"]}),
-        (
-            "State",
-            {
-                "fields": ["wanted", "state", "sentence", "detail", "advice", "state_since", "connected_at"]
-                + ["banned_until"]
-            },
-        ),
-        ("Held by", {"fields": ["holder", "epoch", "lease_until"]}),
+        ("State", {"fields": ["wanted", "state", "state_since", "sentence", "detail", "advice"]}),
+        ("Connection", {"fields": ["connected_at", "banned_until", "holder", "epoch", "lease_until"]}),
     ]
     readonly_fields = ["sentence", "advice"]
     actions_detail = ["connect", "stop"]
@@ -58,7 +52,7 @@ class InstanceAdmin(ReadOnlyAdmin):
         return REASONS[instance.reason].sentence
 
     def advice(self, instance: Instance) -> str:
-        return REASONS[instance.reason].advice or "–"
+        return REASONS[instance.reason].advice or "-"
 
     def related(self, obj: Any) -> list[tuple[type[Model], str]]:
         return [*super().related(obj), (Event, "instance_id")]

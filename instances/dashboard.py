@@ -39,19 +39,19 @@ def heartbeat(worker: Worker) -> str:
 def connected() -> Figure:
     wanted = Q(wanted=Wanted.CONNECTED)
     counts = Instance.objects.aggregate(
-        wanted=Count("pk", wanted),
+        should=Count("pk", wanted),
         online=Count("pk", Q(state=State.CONNECTED)),
         ended=Count("pk", wanted & Q(state__in=ENDED)),
     )
-    note = f"of {some(counts['wanted'], 'number')} that should be"
+    note = f"of {some(counts['should'], 'number')} that should be"
     if counts["ended"]:
         note += f"; {counts['ended']:,} cannot"
     return Figure(
-        "Connected numbers",
+        "Numbers online",
         number(counts["online"]),
         note,
         _numbers(state=State.CONNECTED),
-        "danger" if counts["ended"] else "warning" if counts["online"] < counts["wanted"] else "",
+        "danger" if counts["ended"] else "warning" if counts["online"] < counts["should"] else "",
     )
 
 
@@ -72,14 +72,16 @@ def states() -> Panel:
     counts = dict(Instance.objects.order_by().values_list("state").annotate(Count("pk")))
     total = sum(counts.values())
     shares = [
-        Share(state.label, number(counts[state]), 100 * counts[state] / total, TONES.get(state, ""), _numbers(state=state))
+        Share(
+            state.label, number(counts[state]), 100 * counts[state] / total, TONES.get(state, ""), _numbers(state=state)
+        )
         for state in State
         if state in counts
     ]
     return Panel("Numbers by state", Shares(shares, "There is no number yet."))
 
 
-@panel(place=130, permission="instances.view_worker")
+@panel(place=130, permission="instances.view_worker", columns=2)
 def heartbeats() -> Panel:
     recent = Worker.objects.filter(heartbeat_at__gt=timezone.now() - _REMEMBERED).annotate(numbers=Count("held"))
     url = reverse("admin:instances_worker_changelist")

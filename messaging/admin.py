@@ -23,14 +23,9 @@ class MessageAdmin(LogAdmin):
     id_fields = {"ins": "instance", "org": "organization"}
     list_select_related = ["instance", "organization"]
     fieldsets = [
-        (
-            "Message",
-            {
-                "fields": ["id", "organization", "instance", "direction", "type", "status", "chat", "chat_lid"]
-                + ["sender_phone", "sender_lid", "from_phone", "wa_id", "client_ref"]
-            },
-        ),
-        ("Trouble", {"fields": ["attempts", "error_code", "error_detail"]}),
+        ("Message", {"fields": ["id", "organization", "instance", "direction", "type", "status"]}),
+        ("People", {"fields": ["chat", "chat_lid", "sender_phone", "sender_lid"]}),
+        ("Marks", {"fields": ["wa_id", "client_ref", "from_phone", "attempts", "error_code", "error_detail"]}),
         ("Times", {"fields": ["created_at", "sent_at", "delivered_at", "read_at"]}),
     ]
 

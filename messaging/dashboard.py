@@ -67,7 +67,7 @@ def messages() -> Figure:
     out, inbound = _total(counts, Direction.OUTBOUND), _total(counts, Direction.INBOUND)
     note = f"{out:,} out, {inbound:,} in" + (f", {failed:,} failed" if failed else "")
     url = reverse("admin:messaging_message_changelist")
-    return Figure("Messages in 24 hours", number(out + inbound), note, url, "danger" if failed > out / 20 else "")
+    return Figure("Messages, 24 hours", number(out + inbound), note, url, "danger" if failed > out / 20 else "")
 
 
 @figure(place=40, permission="messaging.view_message")

@@ -30,10 +30,10 @@ def deliveries() -> Figure:
     tone: Tone = "danger" if seconds > 600 else "warning" if seconds > 60 else ""
     url = f"{reverse('admin:webhooks_delivery_changelist')}?state__exact={Delivery.State.PENDING}"
     note = f"the oldest overdue for {age(oldest)}" if seconds >= 1 else "None is overdue"
-    return Figure("Open webhook deliveries", number(pending, CAP), note, url, tone)
+    return Figure("Open deliveries", number(pending, CAP), note, url, tone)
 
 
-@panel(place=140, permission="webhooks.view_endpoint", seconds=15)
+@panel(place=140, permission="webhooks.view_endpoint", seconds=15, columns=2)
 def failing_endpoints() -> Panel:
     """Those with deliveries that failed at least once and are tried again, and those that were disabled for it."""
     retried = Delivery.objects.filter(next_attempt_at__isnull=False, attempt_count__gt=0).order_by()
@@ -51,4 +51,6 @@ def failing_endpoints() -> Panel:
         for endpoint in endpoints.order_by("enabled", "-id")[:_ROWS]
     ]
     url = reverse("admin:webhooks_endpoint_changelist")
-    return Panel("Failing webhooks", Table(("Endpoint", "Organization", "State"), rows, "Every endpoint answers."), url=url)
+    return Panel(
+        "Failing webhooks", Table(("Endpoint", "Organization", "State"), rows, "Every endpoint answers."), url=url
+    )

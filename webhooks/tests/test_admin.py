@@ -20,9 +20,9 @@ def event(draft: Any, hook: Endpoint) -> Event:
 def test_operators_find_rows_by_id_and_by_text(admin_client: Client, event: Event, hook: Endpoint, table: str) -> None:
     delivery = Delivery.objects.get()
     found = {
-        "event": [event.id, event.instance_id, event.organization_id, "message.rec", "Alice", ""],
+        "event": [event.id, event.instance_id, event.organization_id, "message.received", ""],
         "endpoint": [hook.id, hook.organization_id, "127.0.0.1", "Alice", ""],
-        "delivery": [delivery.id, event.id, hook.id, event.instance_id, "message.rec", ""],
+        "delivery": [delivery.id, event.id, hook.id, event.instance_id, "message.received", ""],
     }
     missed = [new_id("evt"), new_id("ins"), new_id("whk"), new_id("dlv"), "evt_broken", "nonsense"]
     for text, count in [(text, 1) for text in found[table]] + [(text, 0) for text in missed]:
@@ -33,10 +33,14 @@ def test_operators_find_rows_by_id_and_by_text(admin_client: Client, event: Even
 
 def test_a_delivery_shows_its_attempts(admin_client: Client, event: Event) -> None:
     delivery = Delivery.objects.get()
-    Attempt.objects.create(delivery=delivery, at=timezone.now(), duration_ms=12, status=503, response="come back later")
+    reply = "what was sent, repeated"
+    Attempt.objects.create(delivery=delivery, at=timezone.now(), duration_ms=1234, status=503, response=reply)
     page = admin_client.get(f"/admin/webhooks/delivery/{delivery.id}/change/")
     assert page.status_code == 200
-    assert "come back later" in page.content.decode()
+    text = page.content.decode()
+    assert "503" in text
+    assert "1234" in text
+    assert reply not in text
 
 
 @pytest.mark.parametrize("table", ["event", "delivery"])
@@ -48,15 +52,37 @@ def test_events_and_deliveries_cannot_be_changed(admin_client: Client, event: Ev
     assert admin_client.get(f"/admin/webhooks/{table}/add/").status_code == 403
 
 
-def test_an_endpoint_page_shows_no_secret_and_deleting_keeps_the_row_until_pruned(
+def _act(client: Client, table: str, pk: str, action: str) -> str:
+    """Confirm an action; returns what the operator then reads."""
+    confirmed = client.post(f"/admin/webhooks/{table}/{pk}/{action}/", {"_form_submitted": "on"})
+    return client.get(confirmed["HX-Redirect"]).content.decode()
+
+
+def test_an_operator_disables_and_enables_an_endpoint(admin_client: Client, hook: Endpoint) -> None:
+    page = _act(admin_client, "endpoint", hook.id, "disable")
+    hook.refresh_from_db()
+    assert "The endpoint is disabled." in page
+    assert (hook.enabled, hook.disabled_reason) == (False, "An operator disabled it.")
+    assert hook.secret.removeprefix("whsec_") not in page
+    _act(admin_client, "endpoint", hook.id, "enable")
+    hook.refresh_from_db()
+    assert (hook.enabled, hook.disabled_reason) == (True, "")
+
+
+def test_an_operator_resends_a_delivery_that_failed(admin_client: Client, event: Event, hook: Endpoint) -> None:
+    delivery = Delivery.objects.get()
+    Delivery.objects.update(state=Delivery.State.FAILED, next_attempt_at=None)
+    assert "is on its way" in _act(admin_client, "delivery", delivery.id, "resend")
+    delivery.refresh_from_db()
+    assert delivery.state == Delivery.State.PENDING
+
+
+def test_an_operator_cannot_resend_to_an_endpoint_that_is_disabled(
     admin_client: Client, event: Event, hook: Endpoint
 ) -> None:
-    page = admin_client.get(f"/admin/webhooks/endpoint/{hook.id}/change/").content.decode()
-    assert hook.url in page
-    assert hook.secret.removeprefix("whsec_") not in page
-    Endpoint.objects.update(enabled=True)
-    Delivery.objects.all().delete()
-    admin_client.post(f"/admin/webhooks/endpoint/{hook.id}/delete/", {"post": "yes"})
-    hook.refresh_from_db()
-    assert not hook.enabled
-    assert hook.deleted_at is not None
+    delivery = Delivery.objects.get()
+    Delivery.objects.update(state=Delivery.State.FAILED, next_attempt_at=None)
+    Endpoint.objects.update(enabled=False)
+    assert "Enable the endpoint first." in _act(admin_client, "delivery", delivery.id, "resend")
+    delivery.refresh_from_db()
+    assert delivery.state == Delivery.State.FAILED
