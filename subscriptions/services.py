@@ -9,11 +9,15 @@ from django.utils import timezone
 from accounts import organizations
 from accounts.actor import Actor
 from accounts.models import Organization, SuspensionReason
+from audit.services import record
 from config.api.problems import Problem, invalid
+from config.timestamps import iso
 from subscriptions import quota
 from subscriptions.models import NETWORKS, Meter, Plan, Subscription
 from subscriptions.periods import period_at
 from subscriptions.selectors import count_instances
+
+_PLAN_COLUMNS = ("name", "instances", "messages_per_month", "requests_per_minute", "position", "is_public")
 
 
 def lock(organization_id: str) -> Subscription:
@@ -99,10 +103,12 @@ def _switch(subscription: Subscription, plan: Plan, *, must_fit: bool) -> None:
     if must_fit and (exceeded := _exceeded(subscription, plan, meters)):
         words = ", ".join(f"{one['used']} {one['resource']} on {one['network']}" for one in exceeded)
         raise Problem("plan_too_small", f"{plan} is too small for {words}.", exceeded=exceeded)
+    changes = {"plan": [subscription.plan_id, plan.pk]}
     subscription.plan = plan
     subscription.save(update_fields=["plan"])
     for meter in meters:
         _set_limit(meter, plan.messages_per_month)
+    record("plan:changed", organization_id=subscription.organization_id, subject=subscription.pk, changes=changes)
 
 
 def _exceeded(subscription: Subscription, plan: Plan, meters: list[Meter]) -> list[dict[str, Any]]:
@@ -134,6 +140,9 @@ def save_plan(*, plan: Plan) -> Plan:
         list(plan.subscriptions.select_for_update(no_key=True).order_by("pk").values_list("pk"))
         for meter in _locked_meters(organization__subscription__plan=plan):
             _set_limit(meter, plan.messages_per_month)
+    values = {name: [getattr(before, name, None), getattr(plan, name)] for name in _PLAN_COLUMNS}
+    if changes := {name: [old, new] for name, (old, new) in values.items() if old != new}:
+        record("plan:edited" if before else "plan:created", organization_id=None, subject=plan.pk, changes=changes)
     return plan
 
 
@@ -144,13 +153,17 @@ def extend(*, organization: Organization, until: datetime | None) -> Subscriptio
     A later end resumes an organization that was suspended because it had expired; one in the past suspends it.
     """
     subscription = lock(organization.pk)
-    if subscription.expires_at != until:
+    old = subscription.expires_at
+    if old != until:
         subscription.expires_at = until
         subscription.save(update_fields=["expires_at"])
         for meter in _locked_meters(organization=organization):
             meter.expires_at = until
             meter.save(update_fields=["expires_at"])
     _follow_expiry(subscription)
+    if old != until:
+        changes = {"expires_at": [iso(old), iso(until)]}
+        record("subscription:extended", organization_id=organization.pk, subject=subscription.pk, changes=changes)
     return subscription
 
 

@@ -7,6 +7,8 @@ from django.utils import timezone
 
 from accounts import organizations
 from accounts.models import Organization
+from audit.models import Entry
+from config.timestamps import iso
 from conftest import Person
 from subscriptions import services
 from subscriptions.models import Meter, Subscription
@@ -76,3 +78,11 @@ def test_the_meters_know_the_end_at_once(alice: Person, charlie: Person) -> None
     ends = set(Meter.objects.filter(organization=alice.organization).values_list("expires_at", flat=True))
     assert ends == {Subscription.objects.get(organization=alice.organization).expires_at}
     assert set(Meter.objects.filter(organization=charlie.organization).values_list("expires_at", flat=True)) == {None}
+
+
+def test_an_extension_is_recorded(alice: Person) -> None:
+    until = timezone.now() + timedelta(days=3)
+    services.extend(organization=alice.organization, until=until)
+    services.extend(organization=alice.organization, until=until)
+    (entry,) = Entry.objects.filter(tag__endswith=":subscription:extended")
+    assert entry.changes == {"expires_at": [None, iso(until)]}

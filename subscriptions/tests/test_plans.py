@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from rest_framework.test import APIClient
 
+from audit.models import Entry
 from conftest import Person, assert_problem
 from subscriptions import services
 from subscriptions.models import Meter, Plan, UsageAlert
@@ -48,3 +49,12 @@ def test_a_plan_edited_in_other_ways_leaves_the_meters_alone(alice: Person) -> N
     body = alice.client.get("/api/subscription").json()
     assert (body["plan"]["name"], body["instances"]["sandbox"]["limit"]) == ("Starter", 6)
     assert not UsageAlert.objects.exists()
+
+
+def test_an_edited_plan_is_recorded_with_what_changed(alice: Person) -> None:
+    basic = Plan.objects.get(pk="basic")
+    services.save_plan(plan=basic)
+    basic.instances = 6
+    services.save_plan(plan=basic)
+    (entry,) = Entry.objects.filter(tag__endswith=":plan:edited")
+    assert (entry.organization_id, entry.subject, entry.changes) == (None, "basic", {"instances": [5, 6]})

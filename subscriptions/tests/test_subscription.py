@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from accounts import organizations
+from audit.models import Entry
 from conftest import Person, assert_problem
 from instances.models import Instance
 from subscriptions import quota, services
@@ -152,3 +153,16 @@ def test_a_suspended_organization_sees_its_subscription_and_cannot_change_it(ali
     organizations.suspend(organization=alice.organization, reason="operator")
     assert alice.client.get("/api/subscription").json()["state"] == "suspended"
     assert_problem(change(alice, "pro"), 403, "organization_suspended")
+
+
+def test_a_change_of_plan_is_recorded_once(alice: Person) -> None:
+    change(alice, "pro")
+    change(alice, "pro")
+    change(alice, "gold")
+    services.set_plan(organization=alice.organization, plan="max")
+    entries = Entry.objects.filter(organization_id=alice.organization.id, tag__endswith=":plan:changed")
+    assert [entry.changes for entry in entries.order_by("sequence")] == [
+        {"plan": ["basic", "pro"]},
+        {"plan": ["pro", "max"]},
+    ]
+    assert entries.order_by("sequence")[0].subject == alice.organization.subscription.id
