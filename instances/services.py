@@ -9,6 +9,7 @@ from django.utils import timezone
 from accounts import organizations
 from accounts.actor import Actor
 from accounts.models import Mode
+from audit.services import record
 from config.api.problems import Problem
 from instances import wakeup
 from instances.models import Instance
@@ -30,7 +31,13 @@ def create(*, actor: Actor, name: str, network: str) -> Instance:
     check_instance_limit(organization_id=actor.organization_id, network=network)
     instance = Instance.objects.create(organization_id=actor.organization_id, name=name, network=network)
     events.append([draft(instance, "instance.created", instance_data(instance))])
+    record_act(instance, "created", name=instance.name, network=network)
     return instance
+
+
+def record_act(instance: Instance, verb: str, **changes: Any) -> None:
+    """Note in the organization's audit log what was done to an instance."""
+    record(f"instance:{verb}", organization_id=instance.organization_id, subject=instance.id, changes=changes)
 
 
 def draft(instance: Instance, type_: str, data: dict[str, Any]) -> events.Draft:
@@ -78,6 +85,7 @@ def connect(*, instance: Instance) -> Instance:
     instance.save(update_fields=["wanted"])
     state = State.CONNECTING if instance.linked else State.LINKING
     events.append(change_state(instance, state, "waiting_for_worker", banned_until=None))
+    record_act(instance, "started")
     transaction.on_commit(lambda: wakeup.workers(instance.network))
     return instance
 
@@ -92,6 +100,7 @@ def stop(*, instance: Instance) -> Instance:
     instance.wanted = Wanted.STOPPED
     instance.save(update_fields=["wanted"])
     events.append(change_state(instance, State.STOPPED, "stopped_by_user"))
+    record_act(instance, "stopped")
     transaction.on_commit(lambda: wakeup.holder_of(instance.pk))
     return instance
 
@@ -108,6 +117,7 @@ def request_pairing_code(*, instance: Instance, phone: str) -> Instance:
     instance.link_phone, instance.pairing_code = phone, None
     instance.save(update_fields=["link_phone", "pairing_code"])
     instance = connect(instance=instance)
+    record_act(instance, "pairing_code_requested", phone=phone)
     transaction.on_commit(lambda: wakeup.holder_of(instance.pk))
     return instance
 

@@ -4,12 +4,14 @@ import time
 from datetime import timedelta
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
 from accounts.actor import Actor
+from audit.services import record
 from config import egress
 from config.api.problems import FieldError, Problem, invalid
 from config.ids import first_id
@@ -38,6 +40,7 @@ def check_url(url: str) -> None:
         raise Problem("url_not_allowed", errors=errors)
 
 
+@transaction.atomic
 def create_endpoint(*, actor: Actor, url: str, events: list[str], **fields: Any) -> Endpoint:
     """Register a URL for the events that match the patterns; ``fields``: description, instances, enabled.
 
@@ -46,9 +49,11 @@ def create_endpoint(*, actor: Actor, url: str, events: list[str], **fields: Any)
     check_url(url)
     if Endpoint.objects.filter(organization_id=actor.organization_id, deleted_at=None).count() >= MAX_ENDPOINTS:
         raise Problem("too_many_webhooks", f"The limit is {MAX_ENDPOINTS}.", limit=MAX_ENDPOINTS)
-    return Endpoint.objects.create(
+    endpoint = Endpoint.objects.create(
         organization_id=actor.organization_id, mode=actor.mode, url=url, events=events, **fields
     )
+    _record(endpoint, "created", {"host": _host(url), "events": events} | fields)
+    return endpoint
 
 
 @transaction.atomic
@@ -62,16 +67,33 @@ def change_endpoint(*, endpoint: Endpoint, **fields: Any) -> Endpoint:
     if fields.get("enabled"):
         fields["disabled_reason"] = ""
         transaction.on_commit(partial(announcer.announce, [], [endpoint.id]), robust=True)
+    changes = {name: [getattr(endpoint, name), value] for name, value in fields.items()}
+    changes = {name: pair for name, pair in changes.items() if pair[0] != pair[1]}
+    if "url" in changes:
+        changes["host"] = [_host(url) for url in changes.pop("url")]
     for name, value in fields.items():
         setattr(endpoint, name, value)
     if fields and not Endpoint.objects.filter(pk=endpoint.pk, deleted_at=None).update(**fields):
         raise Problem("not_found", "There is no such webhook endpoint.")
+    if changes:
+        _record(endpoint, "changed", changes)
     return endpoint
 
 
+@transaction.atomic
 def delete_endpoint(*, endpoint: Endpoint) -> None:
     """Stop delivering and forget the endpoint; its rows go with a later pruning. Idempotent."""
-    Endpoint.objects.filter(pk=endpoint.pk, deleted_at=None).update(enabled=False, deleted_at=timezone.now())
+    if Endpoint.objects.filter(pk=endpoint.pk, deleted_at=None).update(enabled=False, deleted_at=timezone.now()):
+        _record(endpoint, "deleted", {"host": _host(endpoint.url)})
+
+
+def _host(url: str) -> str:
+    """What the audit log keeps of a URL: path and query are often secrets of the receiver."""
+    return urlsplit(url).netloc
+
+
+def _record(endpoint: Endpoint, verb: str, changes: dict[str, Any]) -> None:
+    record(f"webhook:{verb}", organization_id=endpoint.organization_id, subject=endpoint.id, changes=changes)
 
 
 @transaction.atomic

@@ -12,7 +12,7 @@ from config.timestamps import iso
 from instances.holding import attachments
 from instances.holding.writer import Handler, Item, Written
 from instances.models import Instance
-from instances.services import change_state, draft
+from instances.services import change_state, draft, record_act
 from instances.states import TRANSITIONS, State, Wanted
 from instances.whatsapp.news import StateChange
 from webhooks.events import Draft
@@ -78,6 +78,7 @@ def _linked(instance: Instance, linked: Linked) -> list[Draft]:
     drafts: list[Draft] = []
     if instance.phone not in (None, linked.phone):
         drafts = [draft for tell in attachments.number_changed for draft in tell(instance)]
+    record_act(instance, "linked", phone=[instance.phone, linked.phone])
     instance.link_phone = None
     instance.save(update_fields=["link_phone"])
     numbers: dict[str, Any] = {"device_jid": linked.device_jid, "phone": linked.phone, "lid": linked.lid}
