@@ -99,6 +99,18 @@ MAX_BODY_BYTES = _read.number(
     "MAX_BODY_BYTES", 1024 * 1024, 1024, 1024 * 1024 * 1024, "The largest request body that is taken."
 )
 
+_read.section("Rate limits")
+RATE_LIMITS = {
+    "anonymous": _read.rate("RATE_LIMIT_ANONYMOUS", "300/m", "By address: requests without valid credentials."),
+    "auth": _read.rate("RATE_LIMIT_AUTH", "20/m", "By address: logging in, registering, resetting a password."),
+    "email": _read.rate("RATE_LIMIT_EMAIL", "10/15m", "By e-mail address: the same."),
+    "user": _read.rate("RATE_LIMIT_USER", "1200/m", "By person."),
+    "key": _read.rate("RATE_LIMIT_KEY", "60000/m", "By API key."),
+    "organization": _read.rate(
+        "RATE_LIMIT_ORGANIZATION", "600/m", "By organization, where its plan does not allow more."
+    ),
+}
+
 _read.section("Webhooks")
 WEBHOOK_PRIVATE_NETWORKS = _read.networks(
     "WEBHOOK_PRIVATE_NETWORKS",

@@ -126,6 +126,14 @@ CACHES = {
         "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 1},
     }
 }
+# Of its own, with short time-outs: a request waits for its rate limits.
+CACHES["limits"] = CACHES["default"] | {
+    "KEY_PREFIX": "limits",
+    "OPTIONS": {"socket_connect_timeout": 0.25, "socket_timeout": 0.25},
+}
+RATE_LIMITS = E.RATE_LIMITS
+RATELIMIT_USE_CACHE = "limits"
+RATELIMIT_IP_META_KEY = "config.api.limits.client_address"
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",

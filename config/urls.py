@@ -4,11 +4,12 @@ from django.contrib import admin
 from django.urls import include, path
 
 from config.api import docs, health
+from config.api.limits import limited
 
 urlpatterns = [
-    path("health", health.health),
+    path("health", limited("anonymous")(health.health)),
     path("livez", health.livez),
-    path("api/version", health.version),
+    path("api/version", limited("anonymous")(health.version)),
     path("api/schema", docs.SchemaView.as_view(), name="schema"),
     path("api/docs", docs.DocsView.as_view()),
     path("api/", include("accounts.api.urls")),
@@ -17,6 +18,7 @@ urlpatterns = [
     path("api/", include("instances.api.urls")),
     path("api/", include("messaging.api.urls")),
     path("api/", include("phones.api.urls")),
+    path("admin/login/", limited("auth", email_field="username")(admin.site.login)),
     path("admin/", admin.site.urls),
 ]
 

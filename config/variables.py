@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,16 @@ from django.core.exceptions import ImproperlyConfigured
 T = TypeVar("T")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+_RATE = re.compile("([1-9][0-9]{0,8})/([1-9][0-9]{0,3})?([smhd])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+
+
+class Rate(NamedTuple):
+    """So many in so many seconds."""
+
+    requests: int
+    seconds: int
 
 
 @dataclass(frozen=True)
@@ -137,6 +147,18 @@ class Reader:
             return _SWITCH[text.lower()]
 
         return self._value(name, default, "true or false", help_, parse)
+
+    def rate(self, name: str, default: str, help_: str) -> Rate:
+        """Spelled as django-ratelimit does: ``10/m``, ``5/15m``."""
+
+        def parse(text: str) -> str:
+            if not _RATE.fullmatch(text):
+                raise ValueError
+            return text
+
+        text = self._value(name, default, "a number and a time such as 10/m, 100/30s, 5/15m or 1000/h", help_, parse)
+        count, several, unit = cast("re.Match[str]", _RATE.fullmatch(text)).groups()
+        return Rate(int(count), int(several or 1) * _SECONDS[unit])
 
     def text(self, name: str, default: str | Per[str], help_: str, *, secret: bool = False) -> str:
         return self._value(name, default, "a text", help_, str, secret)

@@ -24,6 +24,7 @@ from config.api.views import APIView
 class PublicView(APIView):
     authentication_classes = ()
     permission_classes = ()
+    rate_limits = ("auth", "email")
     idempotency = "afterwards"  # passwords are hashed slowly, and what a refusal writes must stay
 
 

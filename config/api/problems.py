@@ -56,6 +56,7 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "url_not_allowed": (422, "The URL leads to an address that is not allowed"),
     "idempotency_key_reused": (422, "The Idempotency-Key belongs to another request"),
     "quota_exceeded": (429, "The quota of messages is used up"),
+    "rate_limited": (429, "Too many requests"),
     "internal_error": (500, "Something went wrong on our side"),
     "unavailable": (503, "The service is not available now"),
     "sandbox_unavailable": (503, "The sandbox network is not available now"),

@@ -52,7 +52,7 @@ def test_a_process_without_a_sign_of_life_is_named(client: Client, name: str, wo
 
 def test_without_redis_the_rest_is_still_told(client: Client, settings: Settings) -> None:
     gone = settings.CACHES["default"] | {"LOCATION": "unix:///nowhere/valkey.sock"}
-    settings.CACHES = {"default": gone}
+    settings.CACHES = settings.CACHES | {"default": gone}
     found = parts(client, 503)
     assert "Redis does not answer" in found["redis"]["detail"]
     assert {name for name, state in found.items() if state["ok"]} == {"database", "session_workers", "sandbox"}
