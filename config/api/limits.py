@@ -29,8 +29,6 @@ from config.variables import Rate
 log = structlog.get_logger(__name__)
 
 REST_SECONDS = 5.0  # how long Redis is left alone after a failure
-_ORGANIZATION_SECONDS = 10.0  # how long a process remembers the rate of an organization
-_ORGANIZATIONS = 10_000
 
 # In the order given: what one policy refuses is not counted by those after it, so that one key that runs wild does
 # not use up what its organization may.
@@ -66,9 +64,8 @@ class Usage(NamedTuple):
         return self.used > self.policy.rate.requests
 
 
-organization_rate: Callable[[str], int | None] | None = None
-"""Requests per minute by an organization's plan; set at start-up by the app that knows plans. Asked every few seconds
-for each organization that calls, so that it need not keep what it reads."""
+organization_rate: Callable[[str], int] | None = None
+"""Requests per minute by an organization's plan, asked with each request; set at start-up by who knows plans."""
 
 
 def check_caller(request: HttpRequest, caller: Caller) -> None:
@@ -134,21 +131,11 @@ def _policy(name: str) -> Policy:
     return Policy(name, settings.RATE_LIMITS[name])
 
 
-_rates: dict[str, tuple[float, Policy]] = {}
-
-
 def _policy_of_organization(organization_id: str) -> Policy:
-    now = time.monotonic()
-    found = _rates.get(organization_id)
-    if found and now < found[0]:
-        return found[1]
     policy = _policy("organization")
-    by_plan = organization_rate(organization_id) if organization_rate else None
-    if by_plan is not None and by_plan * policy.rate.seconds > policy.rate.requests * 60:
-        policy = Policy("organization", Rate(by_plan, 60))
-    if len(_rates) >= _ORGANIZATIONS:
-        _rates.clear()
-    _rates[organization_id] = now + _ORGANIZATION_SECONDS, policy
+    by_plan = organization_rate(organization_id) if organization_rate else 0
+    if by_plan * policy.rate.seconds > policy.rate.requests * 60:
+        return Policy("organization", Rate(by_plan, 60))
     return policy
 
 

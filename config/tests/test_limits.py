@@ -23,16 +23,11 @@ from config.api.problems import Problem
 from config.ids import new_id
 from config.variables import Rate
 from conftest import PASSWORD, Person, assert_problem, bearer
+from subscriptions.models import Plan, Subscription
 
 _addresses = (f"203.0.113.{number}" for number in itertools.count(1))
 DAY = 86400  # no window ends while a test runs
 SetRates = Callable[..., None]
-
-
-@pytest.fixture(autouse=True)
-def _nothing_remembered() -> Iterator[None]:
-    yield
-    limits._rates.clear()
 
 
 @pytest.fixture
@@ -40,7 +35,6 @@ def rates(settings: Settings) -> SetRates:
     """Sets the rate of some policies."""
 
     def set_rates(**changed: Rate) -> None:
-        limits._rates.clear()
         settings.RATE_LIMITS = settings.RATE_LIMITS | changed
 
     return set_rates
@@ -75,6 +69,12 @@ def assert_limited(answer: Any, policy: str) -> None:
     assert left["r"] == 0
     assert 1 <= int(answer["Retry-After"]) == left["t"] <= body["window"]
     assert parsed(answer["RateLimit-Policy"])[policy] == {"q": body["limit"], "w": body["window"]}
+
+
+def set_plan(person: Person, requests_per_minute: int) -> None:
+    columns = {"instances": 1, "messages_per_month": 1, "requests_per_minute": requests_per_minute}
+    plan = Plan.objects.create(code=f"plan-{requests_per_minute}", name="Test", **columns)
+    Subscription.objects.filter(organization=person.organization).update(plan=plan)
 
 
 # --- who is not known ------------------------------------------------------------------------
@@ -127,13 +127,13 @@ def test_plain_pages_are_limited_too(db: None, rates: SetRates, address: str) ->
 
 
 def test_every_answer_to_a_program_tells_what_is_left(alice: Person, rates: SetRates) -> None:
-    rates(key=Rate(100, DAY), organization=Rate(500, 2 * DAY))
+    rates(key=Rate(100, DAY), organization=Rate(700, 60))
     program = alice.program()
     for call in (program.get, program.post, program.delete):
         answer = call("/api/instances")
         assert parsed(answer["RateLimit-Policy"]) == {
             "key": {"q": 100, "w": DAY},
-            "organization": {"q": 500, "w": 2 * DAY},
+            "organization": {"q": 700, "w": 60},
         }
     assert (answer.status_code, parsed(answer["RateLimit"])["key"]["r"]) == (405, 97)
 
@@ -145,7 +145,8 @@ def test_a_person_is_limited_on_every_path(alice: Person, rates: SetRates) -> No
 
 
 def test_a_key_that_runs_wild_leaves_its_organization_the_rest(alice: Person, rates: SetRates) -> None:
-    rates(key=Rate(2, DAY), organization=Rate(5, DAY))
+    rates(key=Rate(2, DAY), organization=Rate(1, DAY))
+    set_plan(alice, 5)
     wild, calm = alice.program(), alice.program()
     statuses = [wild.get("/api/instances").status_code for _ in range(8)]
     assert statuses == [200, 200, *[429] * 6]
@@ -153,12 +154,10 @@ def test_a_key_that_runs_wild_leaves_its_organization_the_rest(alice: Person, ra
     assert [alice.client.get("/api/instances").status_code for _ in range(3)] == [200, 200, 429]
 
 
-def test_the_plan_may_allow_an_organization_more(
-    alice: Person, charlie: Person, rates: SetRates, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_plan_may_allow_an_organization_more(alice: Person, charlie: Person, rates: SetRates) -> None:
     rates(organization=Rate(1, DAY))
-    monkeypatch.setattr(limits, "organization_rate", {alice.organization.id: 2, charlie.organization.id: 0}.get)
-    limits._rates.clear()
+    set_plan(alice, 2)
+    set_plan(charlie, 0)
     assert [alice.program().get("/api/instances").status_code for _ in range(3)] == [200, 200, 429]
     assert [charlie.program().get("/api/instances").status_code for _ in range(2)] == [200, 429]
 
@@ -188,7 +187,7 @@ def count(key: Actor, used: int = 1) -> list[int]:
 
 @pytest.fixture
 def key() -> Actor:
-    return Actor(new_id("org"), "key", new_id("key"), frozenset(), "test")
+    return Actor("", "key", new_id("key"), frozenset(), "test")
 
 
 def test_threads_at_the_same_time_are_counted_exactly(rates: SetRates, key: Actor) -> None:
@@ -202,7 +201,7 @@ _PROCESS = """
 import django, sys
 django.setup()
 from config.tests.test_limits import Actor, count
-print(count(Actor(sys.argv[1], "key", sys.argv[2], frozenset(), "test"), 3))
+print(count(Actor("", "key", sys.argv[1], frozenset(), "test"), 3))
 """
 
 
@@ -210,7 +209,7 @@ def test_processes_share_their_counters(rates: SetRates, key: Actor, settings: S
     rates(key=Rate(10, DAY))
     assert count(key) == [9]
     ended = subprocess.run(
-        [sys.executable, "-c", _PROCESS, key.organization_id, key.id],
+        [sys.executable, "-c", _PROCESS, key.id],
         env=os.environ | {"RATE_LIMIT_KEY": "10/d"},
         cwd=settings.BASE_DIR,
         capture_output=True,
