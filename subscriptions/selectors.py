@@ -75,7 +75,7 @@ def requests_per_minute(organization_id: str) -> int:
     if cached and now < cached[0]:
         return cached[1]
     rows = Plan.objects.filter(subscriptions__organization_id=organization_id)
-    rate = rows.values_list("requests_per_minute", flat=True).get()
+    rate = rows.values_list("requests_per_minute", flat=True).first() or 0
     if len(_rates) >= _RATE_CACHE_SIZE:
         _rates.clear()
     _rates[organization_id] = now + _RATE_CACHE_SECONDS, rate
