@@ -107,7 +107,7 @@ RATE_LIMITS = {
     "user": _read.rate("RATE_LIMIT_USER", "1200/m", "By person."),
     "key": _read.rate("RATE_LIMIT_KEY", "60000/m", "By API key."),
     "organization": _read.rate(
-        "RATE_LIMIT_ORGANIZATION", "600/m", "By organization, where its plan does not allow more."
+        "RATE_LIMIT_ORGANIZATION", "6000/m", "By organization, where its plan does not allow more."
     ),
 }
 

@@ -16,7 +16,7 @@ class Plan(models.Model):
     name = models.CharField(max_length=50)
     instances = models.PositiveIntegerField(help_text="Numbers on each network")
     messages_per_month = models.PositiveIntegerField(help_text="On each network")
-    requests_per_minute = models.PositiveIntegerField(default=600, help_text="Of all keys and people together")
+    requests_per_minute = models.PositiveIntegerField(default=6_000, help_text="Of all keys and people together")
     position = models.PositiveSmallIntegerField(default=0, help_text="Place in the list of plans")
     is_public = models.BooleanField(default=True, help_text="Shown to everybody and open to choice")
 

@@ -28,7 +28,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='plan',
             name='requests_per_minute',
-            field=models.PositiveIntegerField(default=600, help_text='Of all keys and people together'),
+            field=models.PositiveIntegerField(default=6000, help_text='Of all keys and people together'),
         ),
         migrations.AddField(
             model_name='subscription',

@@ -3,7 +3,7 @@ from django.utils import timezone
 
 from subscriptions.periods import period_at
 
-PLANS = {"basic": (1, 600), "pro": (2, 1_500), "max": (3, 3_000)}
+PLANS = {"basic": (1, 6_000), "pro": (2, 15_000), "max": (3, 30_000)}
 
 
 def fill(apps, schema_editor):
