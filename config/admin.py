@@ -26,6 +26,10 @@ from config.ids import InvalidId, TypeIDField, to_uuid
 admin.site.index_template = "config/dashboard.html"
 autodiscover_modules("dashboard")
 
+# Called with what an operator wrote through a form: (request, object, ``created`` or ``changed`` or ``deleted``,
+# names of the fields). The audit registers here.
+operator_wrote: list[Callable[[HttpRequest, models.Model, str, list[str]], None]] = []
+
 
 class ModelAdmin(UnfoldModelAdmin):
     """A page whose search box takes ids as well, that links to all rows that belong to its object.
@@ -43,6 +47,7 @@ class ModelAdmin(UnfoldModelAdmin):
     empty_value_display = "-"
     change_form_outer_before_template = "config/related.html"
     id_fields: ClassVar[dict[str, str]] = {}
+    recorded_by_service = False  # True where saving goes through a service, which records it
 
     # --- search ---------------------------------------------------------------------------------
 
@@ -90,6 +95,27 @@ class ModelAdmin(UnfoldModelAdmin):
                 title, shown = capfirst(str(model._meta.verbose_name_plural)), dashboard.number(count, dashboard.CAP)
                 links.append({"title": title, "count": shown, "url": rows(model, column, obj)})
         return sorted(links, key=lambda link: link["title"])
+
+    # --- forms ----------------------------------------------------------------------------------
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        self._tell(request, obj, "created", [])
+        return super().log_addition(request, obj, message)
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        changed = [part["changed"] for part in message if "changed" in part] if isinstance(message, list) else []
+        self._tell(request, obj, "changed", [name for part in changed for name in part.get("fields", [])])
+        return super().log_change(request, obj, message)
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
+        for obj in queryset:
+            self._tell(request, obj, "deleted", [])
+        return super().log_deletions(request, queryset)
+
+    def _tell(self, request: HttpRequest, obj: Any, verb: str, fields: list[str]) -> None:
+        if not self.recorded_by_service:
+            for handler in operator_wrote:
+                handler(request, obj, verb, fields)
 
     # --- actions --------------------------------------------------------------------------------
 

@@ -123,9 +123,12 @@ UNFOLD: dict[str, Any] = {
                 ],
             },
             {
-                "title": "Operators",
+                "title": "Security",
                 "separator": True,
-                "items": [_item("Groups", "shield_person", "auth.group")],
+                "items": [
+                    _item("Audit log", "policy", "audit.entry"),
+                    _item("Groups", "shield_person", "auth.group"),
+                ],
             },
         ],
     },

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from django.contrib import admin
+from django.db.models import Model
+from django.http import HttpRequest
+from unfold.decorators import display
+
+from audit.models import Entry
+from audit.services import record
+from config.admin import LogAdmin, operator_wrote
+
+
+@admin.register(Entry)
+class EntryAdmin(LogAdmin):
+    """Who did what; the database keeps it append-only."""
+
+    list_display = ["at", "tag", "actor", "subject", "organization_id", "address", "request_id"]
+    search_fields = ["=actor_name", "=subject", "=request_id", "=tag", "=address"]
+    search_help_text = "A whole e-mail address, tag, subject, request id or IP address, or an id: aud_…, org_…"
+    id_fields = {"org": "organization_id"}
+    fieldsets = [
+        ("What", {"fields": ["id", "tag", "subject", "organization_id", "changes", "at"]}),
+        ("Who", {"fields": ["actor_kind", "actor_id", "actor_name", "address", "request_id"]}),
+        ("Chain", {"fields": ["sequence", "previous", "hash"]}),
+    ]
+
+    @display(description="who")
+    def actor(self, entry: Entry) -> str:
+        return entry.actor_name or entry.actor_id or entry.actor_kind
+
+
+def record_form(request: HttpRequest, obj: Model, verb: str, fields: list[str]) -> None:
+    """What an operator wrote with a form: which fields, and never their values."""
+    name, changes = obj._meta.model_name, {"fields": fields} if fields else None
+    record(f"{name}:{verb}", organization_id=None, subject=str(obj.pk), changes=changes)
+
+
+operator_wrote.append(record_form)
