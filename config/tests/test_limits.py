@@ -127,13 +127,13 @@ def test_plain_pages_are_limited_too(db: None, rates: SetRates, address: str) ->
 
 
 def test_every_answer_to_a_program_tells_what_is_left(alice: Person, rates: SetRates) -> None:
-    rates(key=Rate(100, DAY), organization=Rate(700, 60))
+    rates(key=Rate(100, DAY), organization=Rate(7000, 60))
     program = alice.program()
     for call in (program.get, program.post, program.delete):
         answer = call("/api/instances")
         assert parsed(answer["RateLimit-Policy"]) == {
             "key": {"q": 100, "w": DAY},
-            "organization": {"q": 700, "w": 60},
+            "organization": {"q": 7000, "w": 60},
         }
     assert (answer.status_code, parsed(answer["RateLimit"])["key"]["r"]) == (405, 97)
 
