@@ -4,7 +4,7 @@ UV_VERSION := 0.13.9
 BIN := .venv/bin
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help up listen test quick lint format bench requirements clean
+.PHONY: help up listen test quick fuzz lint format bench requirements clean
 .SUFFIXES:
 
 help: ## list the targets
@@ -21,6 +21,9 @@ test: .venv/.installed-dev ## run every test, on SQLite and on PostgreSQL (T=pat
 
 quick: .venv/.installed-dev ## the tests without the end-to-end ones, on SQLite: about a minute
 	$(BIN)/python -m pytest -m "not end_to_end" $(ARGS) $(T)
+
+fuzz: .venv/.installed-dev ## requests made up from the API's description, for long (EXAMPLES=500 per route, SEED=1)
+	FUZZ_EXAMPLES=$(or $(EXAMPLES),500) FUZZ_SEED=$(or $(SEED),1) $(BIN)/python -m pytest --timeout=0 tests/test_schema_fuzz.py $(ARGS)
 
 lint: .venv/.installed-dev ## style, types, import floors, migrations, Django's deploy check
 	$(BIN)/ruff check .

@@ -4,8 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from phones.tests.conftest import sandbox, sandbox_process
 from stack.testing import RunningStack
 from tests.product import Api, Receiver, opened, register
+
+__all__ = ["sandbox", "sandbox_process"]
 
 
 @pytest.fixture(scope="session")

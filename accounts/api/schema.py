@@ -1,12 +1,15 @@
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.openapi import AutoSchema
 from msgspec import UNSET, Meta, UnsetType
 
 from accounts.api import views
 from accounts.api.serializers import KeyInput, LoginInput, RefreshInput, RegisterInput
-from accounts.models import Mode, Role, Scope
+from accounts.authentication import Credentials
+from accounts.models import KEY_SCOPES, Mode, Role, Scope
 from config.api.operations import Moment, Operation, Operations, Page, Shape, identifier
 
 
@@ -58,6 +61,31 @@ class NewKey(Key):
 
 class KeyPage(Page[Key]):
     pass
+
+
+class CredentialsSchema(OpenApiAuthenticationExtension):
+    target_class = Credentials
+    name = ["accessToken", "apiKey"]
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> list[dict[str, Any]]:
+        return [
+            {
+                "type": "http",
+                "scheme": "bearer",
+                "bearerFormat": "JWT",
+                "description": "A person's access token. An API key works here as well.",
+            },
+            {
+                "type": "apiKey",
+                "in": "header",
+                "name": "X-API-Key",
+                "description": "An API key of a program: `wak_test_…` or `wak_live_…`.",
+            },
+        ]
+
+    def get_security_requirement(self, auto_schema: AutoSchema) -> list[dict[str, list[Any]]]:
+        scope = getattr(auto_schema.view, "scopes", {}).get(auto_schema.method)
+        return [{name: []} for name in (self.name if scope in KEY_SCOPES else self.name[:1])]
 
 
 _EMAIL, _PASSWORD = "alice@example.com", "correct horse battery staple"

@@ -28,4 +28,5 @@ class SchemaView(APIView):
 class DocsView(SpectacularSwaggerSplitView):
     authentication_classes = ()
     permission_classes = ()
+    schema = None  # a page, no operation
     url_name = "schema"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, wraps
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,22 @@ def check_pulses() -> dict[str, dict[str, Any]]:
     return {"redis": part(True)} | {n: part(ok, "" if ok else names[n]) for n, ok in alive.items()}
 
 
+View = Callable[[HttpRequest], HttpResponse]
+
+
+def only_read(view: View) -> View:
+    """Refuses other methods than GET and HEAD, as the views of the REST framework do."""
+
+    @wraps(view)
+    def wrapped(request: HttpRequest) -> HttpResponse:
+        if request.method not in ("GET", "HEAD"):
+            return problem_response(Problem("method_not_allowed", headers={"Allow": "GET, HEAD"}))
+        return view(request)
+
+    return wrapped
+
+
+@only_read
 def health(request: HttpRequest) -> HttpResponse:
     parts = {"database": check_database()} | check_pulses()
     for name, check in checks.items():
@@ -63,11 +79,11 @@ def health(request: HttpRequest) -> HttpResponse:
     return response
 
 
+@only_read
 def livez(request: HttpRequest) -> HttpResponse:
     return JsonResponse({"status": "ok"})
 
 
+@only_read
 def version(request: HttpRequest) -> HttpResponse:
-    if request.method not in ("GET", "HEAD"):
-        return problem_response(Problem("method_not_allowed", headers={"Allow": "GET, HEAD"}))
     return JsonResponse({"name": "whatsapp-api", "version": project_version()})

@@ -16,7 +16,6 @@ from django.db.models import TextChoices
 from django.urls import URLPattern
 from drf_spectacular import generators, openapi
 from drf_spectacular.extensions import (
-    OpenApiAuthenticationExtension,
     OpenApiSerializerExtension,
     OpenApiSerializerFieldExtension,
 )
@@ -42,6 +41,10 @@ HEADERS: dict[str, dict[str, Any]] = {
         "required": True,
         "schema": {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,128}$"},
     },
+    "Idempotent-Replayed": {
+        "description": "This is the first answer to the Idempotency-Key, given again.",
+        "schema": {"const": "true"},
+    },
     "Retry-After": {
         "description": "Seconds to wait before the next attempt.",
         "schema": {"type": "integer", "minimum": 0},
@@ -52,8 +55,22 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "name": "X-Request-Id",
         "in": "header",
         "description": "Your id for this request: letters, digits, `.`, `_`, `:`, `-`. Anything else is replaced.",
-        "schema": {"type": "string", "maxLength": 128},
+        "schema": {"type": "string"},
         "example": "req-42",
+    },
+    "Organization": {
+        "name": "X-Organization",
+        "in": "header",
+        "description": "Which organization is meant, for people of several; the first one joined without it.",
+        "schema": {"type": "string"},
+        "example": "org_01h455vb4pex5vsknk084sn02q",
+    },
+    "IdempotencyKey": {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "description": "A POST sent again with its key within 24 hours gets the first answer, not a second effect.",
+        "schema": {"type": "string", "pattern": r'^(?!""$)[!-~]([ -~]{0,253}[!-~])?$'},
+        "example": "order-4711",
     },
     "Limit": {
         "name": "limit",
@@ -87,10 +104,13 @@ def problem_codes(operation: Operation, *, scope: str | None, method: str, in_pa
     if operation.body:
         codes |= {"malformed_json", "unsupported_media_type", "body_too_large", "length_required"}
     if scope is not None:
-        codes |= {"not_authenticated", "invalid_credentials", "invalid_token", "missing_scope", "permission_denied"}
+        codes |= {"not_authenticated", "invalid_credentials", "invalid_token", "address_not_allowed"}
+        codes |= {"missing_scope", "permission_denied", "not_found"}
         if method != "GET":
-            codes.add("csrf_failed")
-    if in_path:
+            codes |= {"csrf_failed", "organization_suspended"}
+    if method == "POST":
+        codes |= {"invalid_request", "idempotency_key_in_use", "idempotency_key_reused"}
+    if in_path or operation.media:
         codes.add("not_found")
     return [code for code in CATALOGUE if code in codes]
 
@@ -134,7 +154,10 @@ class AutoSchema(openapi.AutoSchema):
         if self.described.media:
             formats = [name for name in self.map_renderers("format") if name != "api"]
             parameters.append({"name": "format", "in": "query", "schema": {"type": "string", "enum": formats}})
-        shared = ["RequestId"] + (["Limit", "Cursor"] if self.described.paged else [])
+        shared = ["RequestId"]
+        shared += ["Organization"] if self._scope else []
+        shared += ["IdempotencyKey"] if self.method == "POST" else []
+        shared += ["Limit", "Cursor"] if self.described.paged else []
         return parameters + [{"$ref": f"#/components/parameters/{name}"} for name in shared]
 
     def _query_parameters(self, query: type[Input]) -> list[dict[str, Any]]:
@@ -175,7 +198,8 @@ class AutoSchema(openapi.AutoSchema):
         return responses
 
     def _success(self, status: int) -> dict[str, Any]:
-        response: dict[str, Any] = {"description": _WORDS[status], "headers": _headers(["X-Request-Id"])}
+        names = ["X-Request-Id"] + (["Idempotent-Replayed"] if self.method == "POST" else [])
+        response: dict[str, Any] = {"description": _WORDS[status], "headers": _headers(names)}
         answer, media = self.described.answers[status], {}
         if answer is not None:
             media["application/json"] = {"schema": self._component(answer, "response")}
@@ -195,7 +219,7 @@ def _headers(names: Iterable[str]) -> dict[str, Any]:
 def _refusal(status: int, codes: list[str]) -> dict[str, Any]:
     narrowed = {"properties": {"status": {"const": status}, "code": {"enum": codes}}}
     schema = {"allOf": [{"$ref": _REF.format(name="ProblemDetails")}, narrowed]}
-    names = ["X-Request-Id"] + (["Retry-After"] if status in (429, 503) else [])
+    names = ["X-Request-Id"] + (["Retry-After"] if status in (409, 429, 503) else [])
     return {
         "description": "\n".join(f"- `{code}`: {CATALOGUE[code][1]}" for code in codes),
         "headers": _headers(names),
@@ -251,7 +275,7 @@ class InputSchema(OpenApiSerializerExtension):
     def map_serializer(self, auto_schema: openapi.AutoSchema, direction: Direction) -> dict[str, Any]:
         schema = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)
         properties = {name: _without_alternatives(value) for name, value in schema["properties"].items()}
-        schema |= {"properties": properties, "additionalProperties": False}
+        schema |= {"properties": properties, "additionalProperties": False, **self.target.json_schema}
         if self.target.partial:
             schema.pop("required", None)
         schema.pop("description", None)
@@ -272,30 +296,6 @@ class CharFieldSchema(OpenApiSerializerFieldExtension):
         schema = auto_schema._map_serializer_field(self.target, direction, bypass_extensions=True)
         general = {"pattern": _NO_NULL} if self.target.allow_blank else {"minLength": 1, "pattern": _NOT_BLANK}
         return general | schema | getattr(self.target, "json_schema", {})
-
-
-class CredentialsSchema(OpenApiAuthenticationExtension):
-    target_class = "accounts.authentication.Credentials"
-    name = ["accessToken", "apiKey"]
-
-    def get_security_definition(self, auto_schema: openapi.AutoSchema) -> list[dict[str, Any]]:
-        return [
-            {
-                "type": "http",
-                "scheme": "bearer",
-                "bearerFormat": "JWT",
-                "description": "A person's access token. An API key works here as well.",
-            },
-            {
-                "type": "apiKey",
-                "in": "header",
-                "name": "X-API-Key",
-                "description": "An API key of a program: `wak_test_…` or `wak_live_…`.",
-            },
-        ]
-
-    def get_security_requirement(self, auto_schema: openapi.AutoSchema) -> list[dict[str, list[Any]]]:
-        return [{name: []} for name in self.name]
 
 
 class _PlainView(APIView):
@@ -322,6 +322,11 @@ class Generator(generators.SchemaGenerator):
     """Adds the plain views, which are no views of the REST framework."""
 
     endpoint_inspector_cls = _Endpoints
+
+    def _initialise_endpoints(self) -> None:
+        super()._initialise_endpoints()
+        for *_, method, callback in self.endpoints or ():  # the schema modules may hold extensions
+            operation_of(callback.cls, method)
 
 
 def _share_responses(schema: dict[str, Any]) -> dict[str, dict[str, Any]]:

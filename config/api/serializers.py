@@ -17,11 +17,15 @@ class Text(serializers.CharField):
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
             self.fail("invalid")
+        if self.max_length is not None and len(data) > self.max_length:  # as it was sent, whatever it is made into
+            self.fail("max_length", max_length=self.max_length)
         return super().to_internal_value(data)
 
 
 class Input(serializers.Serializer):
-    """Base of all request bodies: unknown fields are errors."""
+    """Base of all request bodies: unknown fields are errors. ``json_schema`` says what `validate` demands."""
+
+    json_schema: Mapping[str, Any] = {}
 
     default_error_messages = {"unknown": "This field is not known here."}
 
@@ -32,8 +36,20 @@ class Input(serializers.Serializer):
         return super().to_internal_value(data)
 
 
+_FOR_ALL_VIEWS = frozenset({"limit", "cursor", "format"})
+
+
 def checked(serializer: type[Input], request: Request) -> dict[str, Any]:
     """The validated body of a request. Raises ValidationError, which becomes a 400 with pointers."""
     instance = serializer(data=request.data)
+    instance.is_valid(raise_exception=True)
+    return dict(instance.validated_data)
+
+
+def checked_query(serializer: type[Input], request: Request) -> dict[str, Any]:
+    """The validated parameters of a URL, without those of pages and formats. Raises ValidationError likewise."""
+    instance = serializer()
+    foreign = _FOR_ALL_VIEWS - instance.fields.keys()
+    instance.initial_data = {name: text for name, text in request.query_params.items() if name not in foreign}
     instance.is_valid(raise_exception=True)
     return dict(instance.validated_data)

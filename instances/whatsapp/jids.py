@@ -11,7 +11,10 @@ _JID = re.compile(
 )
 # For descriptions of the API: no text that these fit is refused.
 PHONE_NUMBER = r"^[ ().-]*\+?[ ().-]*[1-9]([ ().-]*[0-9]){6,14}[ ().-]*$"
-RECIPIENT = rf"{PHONE_NUMBER}|^{_JID.pattern}$"
+RECIPIENT = (
+    rf"{PHONE_NUMBER}|^[1-9][0-9]{{6,14}}(:[0-9]{{1,5}})?@s\.whatsapp\.net$"
+    r"|^([0-9]{1,20}(-[0-9]{1,20})?|status)(:[0-9]{1,5})?@(lid|g\.us|broadcast|newsletter)$"
+)
 _DECORATION = re.compile(r"[\s().-]")
 
 
@@ -56,4 +59,7 @@ def phone_number(text: str) -> str:
 
 def recipient(text: str) -> Jid:
     """Whom a message goes to: a phone number in any common spelling, or a JID. Raises InvalidJid."""
-    return parse(text).bare if "@" in text else Jid(phone_number(text))
+    if "@" not in text:
+        return Jid(phone_number(text))
+    jid = parse(text).bare
+    return jid if jid.phone is None else Jid(phone_number(jid.phone))

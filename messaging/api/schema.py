@@ -6,26 +6,21 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from config.api.operations import (
+    FieldProblem,
     Moment,
     Operation,
     Operations,
     OptionalText,
     Page,
     Phone,
-    ProblemDetails,
     Shape,
     identifier,
 )
-from config.api.serializers import Input, Text
 from instances.api.schema import InstanceId
 from messaging.api import views
 from messaging.api.payload import MAX_BATCH, Send
+from messaging.api.serializers import MessagesQuery
 from messaging.states import Direction, Status
-
-
-class MessagesQuery(Input):
-    instance = Text(required=False, help_text="Those of one instance.")
-    chat = Text(required=False, help_text="Those of one chat: a phone number or a JID.")
 
 
 class Contact(Shape):
@@ -111,12 +106,23 @@ class BatchInput(Shape):
     ]
 
 
+class Refusal(msgspec.Struct):
+    """Problem details of one message."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    errors: list[FieldProblem] | UnsetType = UNSET
+
+
 class BatchResult(Shape):
     """Either a message with 202, or an error with its status."""
 
     status: int
     message: Message | None
-    error: ProblemDetails | None
+    error: Refusal | None
 
 
 class BatchResults(Shape):
@@ -150,7 +156,15 @@ OPERATIONS: Operations = {
         "202 means that it is committed and will not be lost. Events tell when it is sent, delivered and read.",
         body=Send,
         answers={202: Message},
-        problems=["not_found", "instance_not_linked", "instance_stopped", "instance_unavailable", *_OTHER_NETWORK],
+        problems=[
+            "not_found",
+            "instance_not_linked",
+            "instance_stopped",
+            "instance_unavailable",
+            "quota_exceeded",
+            "subscription_expired",
+            *_OTHER_NETWORK,
+        ],
         example=_EXAMPLE,
     ),
     views.BatchView.post: Operation(

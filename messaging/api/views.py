@@ -7,26 +7,22 @@ from rest_framework.response import Response
 from accounts.actor import Actor
 from accounts.permissions import actor_of
 from config.api.pagination import Pages
-from config.api.problems import invalid
+from config.api.serializers import checked_query
 from config.api.views import APIView
 from instances import access as instance_access
-from instances.whatsapp.jids import InvalidJid, recipient
+from instances.whatsapp.jids import Jid
 from messaging import access
 from messaging.api import payload, sending
+from messaging.api.serializers import MessagesQuery
 from messaging.models import Message
 from messaging.selectors import in_chat, message_data
 
 
-def _filtered(actor: Actor, query: dict[str, str]) -> QuerySet[Message]:
+def _filtered(actor: Actor, *, instance: str | None = None, chat: Jid | None = None) -> QuerySet[Message]:
     rows = access.messages(actor)
-    if instance_id := query.get("instance"):
-        rows = rows.filter(instance=instance_access.instance(actor, instance_id))
-    if chat := query.get("chat"):
-        try:
-            rows = in_chat(rows, recipient(chat.replace(" ", "+", 1) if chat.startswith(" ") else chat))
-        except InvalidJid as error:
-            raise invalid("/chat", "invalid_recipient", "This is neither a phone number nor a JID.") from error
-    return rows
+    if instance is not None:
+        rows = rows.filter(instance=instance_access.instance(actor, instance))
+    return rows if chat is None else in_chat(rows, chat)
 
 
 class MessagesView(APIView):
@@ -35,7 +31,8 @@ class MessagesView(APIView):
 
     def get(self, request: Request) -> Response:
         pages = Pages()
-        rows = pages.paginate_queryset(_filtered(actor_of(request), request.query_params.dict()), request, self) or []
+        found = _filtered(actor_of(request), **checked_query(MessagesQuery, request))
+        rows = pages.paginate_queryset(found, request, self) or []
         return pages.get_paginated_response([message_data(row, row.instance) for row in rows])
 
     def post(self, request: Request) -> Response:

@@ -23,14 +23,20 @@ class CodeInput(Input):
     code = Text(max_length=20)
 
 
+class Base64(Text):
+    json_schema = {"pattern": "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"}
+
+
 class ImageInput(Input):
-    data = Text(help_text="Base64")  # type: ignore[assignment]  # the field shadows the property
+    data = Base64(help_text="Base64")  # type: ignore[assignment]  # the field shadows the property
     caption = Text(max_length=1024, required=False, allow_blank=True)
     mimetype = Text(max_length=100, required=False)
 
 
 class SendInput(Input):
     """A text or an image, one of the two."""
+
+    json_schema = {"oneOf": [{"required": ["text"]}, {"required": ["image"]}]}
 
     to = Text(max_length=60)
     text = Text(max_length=4096, required=False)

@@ -5,7 +5,7 @@ from rest_framework.response import Response
 
 from accounts.permissions import actor_of
 from config.api.pagination import Pages
-from config.api.serializers import checked
+from config.api.serializers import checked, checked_query
 from config.api.views import APIView
 from instances import access as instance_access
 from phones import access, services
@@ -53,9 +53,8 @@ class PhoneMessagesView(SandboxView):
 
     def get(self, request: Request, phone: str) -> Response:
         virtual_phone = access.phone(actor_of(request), phone)
-        query = ReceivedQuery(data=request.query_params.dict())
-        query.is_valid(raise_exception=True)
-        return Response(services.received(phone=virtual_phone, **query.validated_data))
+        query = checked_query(ReceivedQuery, request)
+        return Response(services.received(phone=virtual_phone, **query))
 
     def post(self, request: Request, phone: str) -> Response:
         virtual_phone = access.phone(actor_of(request), phone)

@@ -6,7 +6,7 @@ from rest_framework.response import Response
 
 from accounts.permissions import actor_of
 from config.api.pagination import Pages
-from config.api.serializers import checked
+from config.api.serializers import checked, checked_query
 from config.api.views import APIView
 from subscriptions import access, reports, services
 from subscriptions.api.renderers import UsageCsvRenderer
@@ -51,8 +51,4 @@ class UsageView(APIView):
     renderer_classes = (JSONRenderer, BrowsableAPIRenderer, UsageCsvRenderer)
 
     def get(self, request: Request) -> Response:
-        asked = request.query_params.dict()
-        asked.pop("format", None)
-        query = UsageQuery(data=asked)
-        query.is_valid(raise_exception=True)
-        return Response(reports.usage_report(actor_of(request), **query.validated_data))
+        return Response(reports.usage_report(actor_of(request), **checked_query(UsageQuery, request)))

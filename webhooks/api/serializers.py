@@ -47,11 +47,11 @@ class InstanceId(Text):
 class Url(Text):
     """The length and all the rest of a URL is checked where its meaning is known."""
 
-    json_schema = {"format": "uri", "pattern": "^https?://", "maxLength": 2000}
+    json_schema = {"pattern": "^[Hh][Tt][Tt][Pp][Ss]?://", "maxLength": 2000}
 
 
 class EndpointInput(Input):
-    url = Url()
+    url = Url(trim_whitespace=False)
     events = serializers.ListField(child=Pattern(), min_length=1, max_length=50)
     description = Text(max_length=200, allow_blank=True, required=False)
     instances = serializers.ListField(child=InstanceId(), min_length=1, max_length=100, allow_null=True, required=False)

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+from typing import Any
+
+from config.api.serializers import Input, Text
+from instances.whatsapp.jids import RECIPIENT, InvalidJid, Jid, recipient
+
+
+class ChatField(Text):
+    """A phone number in any common spelling, or a JID. A leading space is a plus sign that nobody encoded."""
+
+    default_error_messages = {"invalid_recipient": "This is neither a phone number nor a JID."}
+    json_schema = {"pattern": RECIPIENT}
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(trim_whitespace=False, max_length=80, **options)
+
+    def to_internal_value(self, data: Any) -> Jid:  # type: ignore[override]
+        text = super().to_internal_value(data)
+        try:
+            return recipient(f"+{text[1:]}" if text.startswith(" ") else text)
+        except InvalidJid:
+            self.fail("invalid_recipient")
+
+
+class MessagesQuery(Input):
+    instance = Text(required=False, help_text="Those of one instance.")
+    chat = ChatField(required=False, help_text="Those of one chat: a phone number or a JID.")

@@ -1,0 +1,62 @@
+"""Holds every answer of every test against the description of the API."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import jsonschema_rs
+from django.http import HttpRequest, HttpResponse
+
+from config.api.openapi import document
+
+_PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
+
+
+class Conformance:
+    """Middleware that raises AssertionError for an answer whose status, code, type or body is not described."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if request.resolver_match is not None:
+            path = "/" + _PARAMETER.sub(r"{\1}", request.resolver_match.route)
+            operation = document()["paths"].get(path, {}).get((request.method or "").lower())
+            if operation is not None and not response.get("Content-Type", "").startswith("text/html"):
+                _check(path, (request.method or "").lower(), response)
+        return response
+
+
+def _check(path: str, method: str, response: HttpResponse) -> None:
+    said = f"{method} {path} answered {response.status_code}"
+    described = _response(path, method, response.status_code)
+    assert described is not None, f"{said}, which is not described: {response.content[:500]!r}"
+    if "content" not in described:
+        assert response.content == b"", f"{said} with a body that is not described"
+        return
+    media_type = response["Content-Type"].split(";")[0]
+    assert media_type in described["content"], f"{said} as {media_type}, which is not described"
+    if media_type.endswith("json"):
+        body = json.loads(response.content)
+        for error in _validator(path, method, response.status_code, media_type).iter_errors(body):
+            raise AssertionError(f"{said}, which is not as described: {error}")
+
+
+def _response(path: str, method: str, status: int) -> dict[str, Any] | None:
+    found: dict[str, Any] | None = document()["paths"][path][method]["responses"].get(str(status))
+    if found and "$ref" in found:
+        found = document()["components"]["responses"][found["$ref"].rpartition("/")[2]]
+    return found
+
+
+@cache
+def _validator(path: str, method: str, status: int, media_type: str) -> jsonschema_rs.Draft202012Validator:
+    described = _response(path, method, status)
+    assert described is not None
+    schema = {**described["content"][media_type]["schema"], "components": document()["components"]}
+    return jsonschema_rs.Draft202012Validator(schema, validate_formats=True)
