@@ -32,10 +32,18 @@ def test_or_one_of_its_own(alice: Person, charlie: Person) -> None:
     assert charlie.client.get("/api/subscription").json()["plan"]["code"] == "basic"
 
 
+def test_and_an_end_to_it(alice: Person) -> None:
+    for until, shown in (("2999-01-31T00:00:00Z", "2999-01-31T00:00:00.000Z"), ("never", None)):
+        set_plan(alice.organization.id, "pro", f"--until={until}")
+        assert alice.client.get("/api/subscription").json()["expires_at"] == shown
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["org_unknown", "pro"], "There is no organization"),
+        (["ALICE", "pro", "--until=2999-01-31"], "--until"),
+        (["ALICE", "pro", "--until=tomorrow"], "--until"),
         (["ALICE", "gold"], "There are: basic, pro, max."),
         (["ALICE", "gold", "--instances=5"], "cannot be null"),
         (["ALICE", "GOLD!", "--instances=5", "--messages-per-month=5"], "slug"),
