@@ -7,9 +7,11 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
+from pytest_django import Settings
 
 from accounts import organizations
 from audit.models import Entry
+from config.variables import Rate
 from conftest import Person, assert_problem
 from instances.models import Instance
 from subscriptions import quota, services
@@ -166,3 +168,10 @@ def test_a_change_of_plan_is_recorded_once(alice: Person) -> None:
         {"plan": ["pro", "max"]},
     ]
     assert entries.order_by("sequence")[0].subject == alice.organization.subscription.id
+
+
+def test_a_larger_plan_may_ask_more_often(alice: Person, charlie: Person, settings: Settings) -> None:
+    settings.RATE_LIMITS = settings.RATE_LIMITS | {"organization": Rate(1, 60)}
+    services.set_plan(organization=alice.organization, plan="max")
+    for person, rate in ((alice, 30_000), (charlie, 6_000)):
+        assert f'"organization";q={rate};w=60' in person.client.get("/api/subscription")["RateLimit-Policy"]
