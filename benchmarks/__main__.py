@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-from benchmarks import accept, lane, memory, receive
+from benchmarks import accept, alone, lane, memory, receive
 from benchmarks.client import LoadError
 from benchmarks.options import DATABASES, Options, parse
 from benchmarks.product import Product
@@ -20,6 +20,7 @@ PARTS: tuple[Callable[[Product, Options], Iterator[Row]], ...] = (
     lane.measure,
     receive.measure,
     memory.measure,
+    alone.measure,
 )
 
 

@@ -10,11 +10,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
+import psutil
 
 from benchmarks.client import Load, LoadError, load, request_bytes, run
 from stack.paths import PROJECT, Paths
@@ -167,6 +168,18 @@ class Product:
         done = load(self.stack.address, requests, connections=connections, status=202)
         return Posted(done, [json.loads(body)["id"] for body in done.bodies])
 
+    def post_batches(self, batches: int, size: int, connections: int) -> Load:
+        """POST so many batches of so many messages. Raises LoadError unless every message is accepted."""
+        body = json.dumps({"messages": [self._body(f"message {number}") for number in range(size)]}).encode()
+        request = request_bytes(
+            *(self.stack.address, "POST", "/api/messages/batch", body), Authorization=f"Bearer {self.stack.key}"
+        )
+        done = load(self.stack.address, [request] * batches, connections=connections, status=202)
+        for answer in done.bodies:
+            if any(result["status"] != 202 for result in json.loads(answer)["results"]):
+                raise LoadError(f"not all of a batch was accepted: {answer[:300]!r}")
+        return done
+
     def post_message(self, text: str) -> str:
         """One message; its id."""
         return str(self.api("POST", "/api/messages", json=self._body(text))["id"])
@@ -229,6 +242,10 @@ class Product:
         accounts = self.control("state")["accounts"].values()
         return sum(device["connected"] for devices in accounts for number, device in devices.items() if number != "0")
 
+    def cpu_seconds(self) -> dict[str, float]:
+        """The processor time each process has used so far, those it started included."""
+        return {name: _cpu(found["pid"]) for name, found in self.stack.processes().items() if found["pid"]}
+
     def memory(self) -> tuple[float, int]:
         """RSS of the session worker in MB (2**20) when it has come to rest, and its threads."""
         pid = self.stack.processes()[SESSIONS]["pid"]
@@ -247,6 +264,15 @@ def _status(pid: int) -> dict[str, int]:
     """The numbers of /proc/PID/status; sizes are kB."""
     lines = (line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     return {name: int(words.split()[0]) for name, words in lines if words.split() and words.split()[0].isdigit()}
+
+
+def _cpu(pid: int) -> float:
+    root = psutil.Process(pid)
+    total = sum(root.cpu_times()[:4])  # of itself, and of children that have ended
+    for child in root.children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            total += sum(child.cpu_times()[:2])
+    return total
 
 
 def _checked(answer: httpx.Response) -> Any:

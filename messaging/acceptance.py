@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any, NamedTuple, cast
+from io import BytesIO
+from typing import Any, NamedTuple
 
 import orjson
 import structlog
@@ -149,11 +150,13 @@ acceptor = Acceptor()
 
 @dataclass(slots=True)
 class _Candidate:
-    """A message that may be sent if the quota has room for it."""
+    """A message that is accepted if the quota has room for it; else it gets a ``refusal``."""
 
-    outgoing: Outgoing
     instance: Instance
-    verdict: Verdict | None = None
+    message: Message
+    data: dict[str, Any]
+    row: tuple[Any, ...]
+    refusal: Problem | None = None
 
     @property
     def meter(self) -> tuple[str, str]:
@@ -162,28 +165,19 @@ class _Candidate:
 
 @transaction.atomic
 def _commit(group: list[Order]) -> None:
-    now = timezone.now()  # before the quota is taken, so that what is given back finds the same month
     fresh = kept.without_replays(group)
-    instances = _instances(fresh)
-    judged = [[_judged(order.actor, one, instances) for one in order.outgoing] for order in fresh]
+    # All that can be made before the quota is locked is made before; the moment too, so that what is given
+    # back finds the same month.
+    judged = _judged(fresh, timezone.now())
     candidates = [one for row in judged for one in row if isinstance(one, _Candidate)]
     grants = quota.reserve(Counter(one.meter for one in candidates))
     accepted = _granted(candidates, grants)
-    rows, drafts, counted = [], _alerts(grants), []
-    randomness = secrets.token_bytes(SECRET_BYTES * len(accepted))  # in one draw: each is a call to the kernel
-    for place, one in enumerate(accepted):
-        secret = randomness[place * SECRET_BYTES : (place + 1) * SECRET_BYTES]
-        message = _message(one.outgoing, one.instance, now, secret)
-        one.verdict = message_data(message, one.instance)
-        rows.append(_row(message))
-        drafts.append(draft(one.instance, "message.queued", one.verdict))
-        counted.append((*one.meter, one.instance.id, message.type, message.direction))
     for order, row in zip(fresh, judged, strict=True):
-        _answer(order, [one if isinstance(one, Problem) else cast(Verdict, one.verdict) for one in row])
+        _answer(order, [one if isinstance(one, Problem) else one.refusal or one.data for one in row])
     kept.keep(fresh)
-    bulk.insert(Message, _COLUMNS, rows)
-    usage.add(counted)
-    events.append(drafts)
+    bulk.insert(Message, _COLUMNS, [one.row for one in accepted])
+    usage.add((*one.meter, one.instance.id, one.message.type, Direction.OUTBOUND.value) for one in accepted)
+    events.append([*_alerts(grants), *(draft(one.instance, "message.queued", one.data) for one in accepted)])
     _wake({one.instance.id: one.instance for one in accepted}.values())
 
 
@@ -196,7 +190,7 @@ def _answer(order: Order, verdicts: list[Verdict]) -> None:
 
 
 def _granted(candidates: list[_Candidate], grants: Mapping[tuple[str, str], Granted]) -> list[_Candidate]:
-    """Those the quota has room for, first come, first served; the others get its refusal."""
+    """Those the quota has room for, first come, first served."""
     left = {meter: grant.granted for meter, grant in grants.items()}
     accepted = []
     for one in candidates:
@@ -204,7 +198,7 @@ def _granted(candidates: list[_Candidate], grants: Mapping[tuple[str, str], Gran
             left[one.meter] -= 1
             accepted.append(one)
         else:
-            one.verdict = grants[one.meter].refusal
+            one.refusal = grants[one.meter].refusal
     return accepted
 
 
@@ -254,15 +248,23 @@ def _is_id(text: str) -> bool:
     return True
 
 
-def _judged(actor: Actor, one: Outgoing | Problem, instances: dict[str, Instance]) -> _Candidate | Problem:
-    if isinstance(one, Problem):
-        return one
-    try:
-        instance = admitted(actor, instances.get(one.instance_id))
-        check_can_send(instance)
-    except Problem as problem:
-        return problem
-    return _Candidate(one, instance)
+def _judged(orders: list[Order], now: datetime) -> list[list[_Candidate | Problem]]:
+    """What becomes of each order's messages as far as their instances go."""
+    instances = _instances(orders)
+    randomness = BytesIO(secrets.token_bytes(SECRET_BYTES * sum(len(order.outgoing) for order in orders)))
+
+    def judge(actor: Actor, one: Outgoing | Problem) -> _Candidate | Problem:
+        if isinstance(one, Problem):
+            return one
+        try:
+            instance = admitted(actor, instances.get(one.instance_id))
+            check_can_send(instance)
+        except Problem as problem:
+            return problem
+        message = _message(one, instance, now, randomness.read(SECRET_BYTES))
+        return _Candidate(instance, message, message_data(message, instance), _row(message))
+
+    return [[judge(order.actor, one) for one in order.outgoing] for order in orders]
 
 
 def check_can_send(instance: Instance) -> None:

@@ -150,11 +150,14 @@ class RunningStack:
     def environ(self) -> dict[str, str]:
         """For a ``manage.py`` beside it: the environment in which it finds the same database and Valkey."""
         from stack.paths import Paths
+        from stack.services import Postgres, Valkey
 
-        sockets = Paths.of(self._environ).sockets
+        paths = Paths.of(self._environ)
         database = self._environ.get("DATABASE_URL") or f"sqlite:///{self.var / 'db.sqlite3'}"
-        valkey = f"unix://{sockets / 'valkey.sock'}"
-        return self._environ | {"DATABASE_URL": database, "REDIS_URL": valkey, "RUN_DIR": str(sockets)}
+        if database == "embedded":
+            database = Postgres(paths).url()
+        here = {"DATABASE_URL": database, "REDIS_URL": Valkey(paths).url, "RUN_DIR": str(paths.sockets)}
+        return self._environ | here
 
     def processes(self) -> dict[str, dict[str, Any]]:
         """``{name: {"pid": int or None, "restarts": int, "started_at": epoch seconds}}``, as of now."""
