@@ -18,6 +18,7 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections, transaction
 from hypothesis import HealthCheck, settings
+from pytest_django import Settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.config import (
     ChecksConfig,
@@ -32,6 +33,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from accounts.sessions import issue_tokens
 from config.api.openapi import document
+from config.variables import Rate
 from conftest import Person
 from instances.models import Instance
 from messaging.models import Message
@@ -101,6 +103,11 @@ def rolled_back() -> Iterator[None]:
     finally:
         for signal in (request_started, request_finished):
             signal.connect(close_old_connections)
+
+
+@pytest.fixture(autouse=True)
+def _no_limits(settings: Settings) -> None:
+    settings.RATE_LIMITS = dict.fromkeys(settings.RATE_LIMITS, Rate(10**9, 60))
 
 
 @pytest.fixture

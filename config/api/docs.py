@@ -25,7 +25,7 @@ class SchemaView(APIView):
         return Response(document())
 
 
-class DocsView(SpectacularSwaggerSplitView):
+class DocsView(SpectacularSwaggerSplitView, APIView):
     authentication_classes = ()
     permission_classes = ()
     schema = None  # a page, no operation

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections import Counter
 from collections.abc import Iterable
@@ -33,6 +34,7 @@ _NO_NULL = r"^[^\u0000]*$"
 # What Python counts as a space, which is more than \s is elsewhere.
 _NOT_BLANK = r"^[^\u0000]*[^\u0000\s\u001c-\u001f\u0085][^\u0000]*$"
 _REF = "#/components/schemas/{name}"
+_EVERYWHERE = ["X-Request-Id", "RateLimit", "RateLimit-Policy"]
 _WORDS = {200: "Done.", 201: "Created.", 202: "Accepted.", 204: "Done; no body.", 503: "Unhealthy."}
 
 HEADERS: dict[str, dict[str, Any]] = {
@@ -40,6 +42,16 @@ HEADERS: dict[str, dict[str, Any]] = {
         "description": "The id of this request, yours if you sent one.",
         "required": True,
         "schema": {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,128}$"},
+    },
+    "RateLimit": {
+        "description": "What is left, by policy: `r` requests, renewed in `t` seconds.",
+        "schema": {"type": "string"},
+        "example": '"key";r=59999;t=60, "organization";r=5999;t=60',
+    },
+    "RateLimit-Policy": {
+        "description": "The policies that counted the request: `q` requests in `w` seconds.",
+        "schema": {"type": "string"},
+        "example": '"key";q=60000;w=60, "organization";q=6000;w=60',
     },
     "Idempotent-Replayed": {
         "description": "This is the first answer to the Idempotency-Key, given again.",
@@ -91,12 +103,15 @@ def operation_of(view: type[APIView], method: str) -> Operation | None:
     """The description of a view's method, from the ``schema`` module beside the method's own module."""
     function = getattr(view, method.lower())
     operations = import_module(f"{function.__module__.rpartition('.')[0]}.schema").OPERATIONS
-    return cast("Operation | None", operations.get(function))
+    by_function = {inspect.unwrap(key): operation for key, operation in operations.items()}
+    return by_function.get(inspect.unwrap(function))
 
 
 def problem_codes(operation: Operation, *, scope: str | None, method: str, in_path: bool) -> list[str]:
     """Every code an operation may refuse with, in the order of the catalogue."""
-    codes = {"not_acceptable", "internal_error", *operation.problems}
+    codes = {"internal_error", *operation.problems}
+    if not operation.plain:
+        codes |= {"not_acceptable", "rate_limited"}
     if operation.body or operation.query or operation.paged:
         codes.add("invalid_request")
     if operation.paged:
@@ -198,7 +213,7 @@ class AutoSchema(openapi.AutoSchema):
         return responses
 
     def _success(self, status: int) -> dict[str, Any]:
-        names = ["X-Request-Id"] + (["Idempotent-Replayed"] if self.method == "POST" else [])
+        names = _EVERYWHERE + (["Idempotent-Replayed"] if self.method == "POST" else [])
         response: dict[str, Any] = {"description": _WORDS[status], "headers": _headers(names)}
         answer, media = self.described.answers[status], {}
         if answer is not None:
@@ -219,7 +234,7 @@ def _headers(names: Iterable[str]) -> dict[str, Any]:
 def _refusal(status: int, codes: list[str]) -> dict[str, Any]:
     narrowed = {"properties": {"status": {"const": status}, "code": {"enum": codes}}}
     schema = {"allOf": [{"$ref": _REF.format(name="ProblemDetails")}, narrowed]}
-    names = ["X-Request-Id"] + (["Retry-After"] if status in (409, 429, 503) else [])
+    names = _EVERYWHERE + (["Retry-After"] if status in (409, 429, 503) else [])
     return {
         "description": "\n".join(f"- `{code}`: {CATALOGUE[code][1]}" for code in codes),
         "headers": _headers(names),

@@ -67,7 +67,7 @@ class Operation:
 
     ``answers`` are those of success; what every route may refuse with is added, ``problems`` are the codes
     beyond. ``media`` are other forms of the 200, ``{media type: JSON schema}``. ``paged`` adds limit and
-    cursor, ``query`` the fields of an input. ``example`` is a body.
+    cursor, ``query`` the fields of an input. ``example`` is a body. A ``plain`` view takes no heed of ``Accept``.
     """
 
     summary: str
@@ -78,6 +78,7 @@ class Operation:
     paged: bool = False
     problems: Iterable[str] = ()
     media: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    plain: bool = False
     example: Mapping[str, Any] | None = None
 
 

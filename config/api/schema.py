@@ -48,7 +48,11 @@ OPERATIONS: Operations = {
         answers={200: OpenApi},
         media={kind.media_type: _DOCUMENT for kind in docs.SchemaView.renderer_classes[1:]},
     ),
-    health.version: Operation("The version that answers", answers={200: Version}),
-    health.livez: Operation("Does this process answer?", answers={200: Alive}),
-    health.health: Operation("The state of every part", answers={200: Health, 503: Health}),
+    health.version: Operation(
+        "The version that answers", answers={200: Version}, problems=["rate_limited"], plain=True
+    ),
+    health.livez: Operation("Does this process answer?", answers={200: Alive}, plain=True),
+    health.health: Operation(
+        "The state of every part", answers={200: Health, 503: Health}, problems=["rate_limited"], plain=True
+    ),
 }
