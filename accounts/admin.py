@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
@@ -28,6 +28,7 @@ class GroupAdmin(ModelAdmin, DjangoGroupAdmin):
 
 class MembershipInline(TabularInline):
     model = Membership
+    hide_title = True
     fields = readonly_fields = ["user", "organization", "role", "created_at"]
     extra = 0
     can_delete = False
@@ -45,11 +46,12 @@ class UserAdmin(ModelAdmin, DjangoUserAdmin):
 
     form, add_form, change_password_form = UserChangeForm, UserCreationForm, AdminPasswordChangeForm
     ordering = ["-id"]
-    list_display = ["email", "name", "active", "is_staff", "organization_count", "last_login", "date_joined"]
+    list_display = ["email", "name", "active", "rights", "organization_count", "last_login", "date_joined"]
     list_filter = ["is_active", "is_staff"]
     search_fields = ["email", "name"]
     search_help_text = "An e-mail address, a name, or an id: usr_…"
-    filter_horizontal = ["groups", "user_permissions"]
+    filter_horizontal: ClassVar[list[str]] = []
+    autocomplete_fields = ["groups"]
     fieldsets = [
         (None, {"fields": ["id", "email", "name", "password"]}),
         ("Rights", {"fields": ["is_active", "is_staff", "is_superuser", "groups"]}),
@@ -82,6 +84,12 @@ class UserAdmin(ModelAdmin, DjangoUserAdmin):
     @display(description="active", boolean=True, ordering="is_active")
     def active(self, user: User) -> bool:
         return user.is_active
+
+    @display(description="rights", ordering="is_staff", label={"operator": "warning", "superuser": "danger"})
+    def rights(self, user: User) -> tuple[str, str] | None:
+        if not user.is_staff:
+            return None
+        return ("superuser", "Superuser") if user.is_superuser else ("operator", "Operator")
 
     @display(description="organizations", ordering="organization_count")
     def organization_count(self, user: Any) -> int:

@@ -14,7 +14,7 @@ from config.admin import LogAdmin, operator_wrote
 class EntryAdmin(LogAdmin):
     """Who did what; the database keeps it append-only."""
 
-    list_display = ["at", "tag", "actor", "subject", "organization_id", "address", "request_id"]
+    list_display = ["at", "tag", "actor", "subject", "organization_id", "address"]
     search_fields = ["=actor_name", "=subject", "=request_id", "=tag", "=address"]
     search_help_text = "A whole e-mail address, tag, subject, request id or IP address, or an id: aud_…, org_…"
     id_fields = {"org": "organization_id"}

@@ -41,7 +41,6 @@ class ModelAdmin(UnfoldModelAdmin):
     model, also where the columns themselves are read-only. One is offered while ``offers`` says so.
     """
 
-    show_full_result_count = False
     list_per_page = 50
     list_fullwidth = True
     empty_value_display = "-"
@@ -164,6 +163,7 @@ class LogAdmin(ReadOnlyAdmin):
     """A page of a table that grows without end: newest first, nothing is counted or sorted."""
 
     paginator = InfinitePaginator
+    show_full_result_count = False
     ordering = ["-id"]
     sortable_by: ClassVar[tuple[str, ...]] = ()
 

@@ -97,7 +97,7 @@ UNFOLD: dict[str, Any] = {
                 "separator": True,
                 "items": [
                     _item("Organizations", "domain", "accounts.organization"),
-                    _item("People", "group", "accounts.user"),
+                    _item("Users", "group", "accounts.user"),
                     _item("API keys", "key", "accounts.apikey"),
                     _item("Subscriptions", "receipt_long", "subscriptions.subscription"),
                     _item("Plans", "sell", "subscriptions.plan"),
@@ -107,7 +107,7 @@ UNFOLD: dict[str, Any] = {
                 "title": "WhatsApp",
                 "separator": True,
                 "items": [
-                    _item("Numbers", "smartphone", "instances.instance"),
+                    _item("Instances", "smartphone", "instances.instance"),
                     _item("Messages", "chat", "messaging.message"),
                     _item("Session workers", "memory", "instances.worker"),
                     _item("Virtual phones", "science", "phones.virtualphone"),

@@ -66,8 +66,8 @@ class InstanceAdmin(ReadOnlyAdmin):
         icon="link",
         permissions=["act"],
         dialog={
-            "title": "Connect this number?",
-            "description": "A linked number logs in; any other shows a QR code to its tenant.",
+            "title": "Connect this instance?",
+            "description": "A linked instance logs in; any other shows a QR code to its tenant.",
             "form_class": None,
             "form_submit_text": "Connect",
         },
@@ -85,7 +85,7 @@ class InstanceAdmin(ReadOnlyAdmin):
         variant=ActionVariant.DANGER,
         permissions=["act"],
         dialog={
-            "title": "Stop this number?",
+            "title": "Stop this instance?",
             "description": "It goes offline until somebody connects it again. The link is kept, messages wait.",
             "form_class": None,
             "form_submit_text": "Stop",
@@ -101,17 +101,17 @@ class InstanceAdmin(ReadOnlyAdmin):
 
 @admin.register(Worker)
 class WorkerAdmin(ReadOnlyAdmin):
-    list_display = ["name", "network", "heartbeat", "numbers", "capacity", "machine", "pid", "started_at"]
+    list_display = ["name", "network", "heartbeat", "held_count", "capacity", "machine", "pid", "started_at"]
     list_filter = ["network"]
     search_fields = ["name", "machine"]
     ordering = ["-heartbeat_at"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Worker]:
-        return super().get_queryset(request).annotate(numbers=Count("held"))
+        return super().get_queryset(request).annotate(held_count=Count("held"))
 
-    @display(ordering="numbers")
-    def numbers(self, worker: Any) -> int:
-        return int(worker.numbers)
+    @display(description="instances", ordering="held_count")
+    def held_count(self, worker: Any) -> int:
+        return int(worker.held_count)
 
     @display(description="heartbeat", ordering="heartbeat_at")
     def heartbeat(self, worker: Worker) -> str:

@@ -43,11 +43,11 @@ def connected() -> Figure:
         online=Count("pk", Q(state=State.CONNECTED)),
         ended=Count("pk", wanted & Q(state__in=ENDED)),
     )
-    note = f"of {some(counts['should'], 'number')} that should be"
+    note = f"of {some(counts['should'], 'instance')} that should be"
     if counts["ended"]:
         note += f"; {counts['ended']:,} cannot"
     return Figure(
-        "Numbers online",
+        "Instances online",
         number(counts["online"]),
         note,
         _numbers(state=State.CONNECTED),
@@ -60,7 +60,7 @@ def workers() -> Figure:
     live = list(Worker.objects.live().annotate(numbers=Count("held")))
     capacity, held = sum(worker.capacity for worker in live), sum(worker.numbers for worker in live)
     gone = Worker.objects.filter(heartbeat_at__gt=timezone.now() - _REMEMBERED).count() - len(live)
-    note = f"{held:,} of {capacity:,} places taken" if live else "No number can connect"
+    note = f"{held:,} of {capacity:,} places taken" if live else "No instance can connect"
     if gone:
         note += f"; {gone:,} gone today"
     url = reverse("admin:instances_worker_changelist")
@@ -78,7 +78,7 @@ def states() -> Panel:
         for state in State
         if state in counts
     ]
-    return Panel("Numbers by state", Shares(shares, "There is no number yet."))
+    return Panel("Instances by state", Shares(shares, "There is no instance yet."))
 
 
 @panel(place=130, permission="instances.view_worker", columns=2)
@@ -94,5 +94,5 @@ def heartbeats() -> Panel:
         )
         for worker in recent.order_by("-heartbeat_at")[:_ROWS]
     ]
-    headers = ("Worker", "Network", "Numbers", "Heartbeat")
+    headers = ("Worker", "Network", "Instances", "Heartbeat")
     return Panel("Session workers", Table(headers, rows, "No session worker ran within a day."), url=url)

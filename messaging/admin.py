@@ -14,8 +14,8 @@ class MessageAdmin(LogAdmin):
     """The ledger without its contents: operators see that and when something was said, and not what."""
 
     list_display = [
-        "id", linked("instance"), linked("organization"), "direction", "type", "status_label", "chat", "error_code",
-        "created_at",
+        "created_at", linked("organization"), linked("instance"), "direction", "type", "status_label", "chat",
+        "error_code",
     ]  # fmt: skip
     list_filter = ["direction", "status", "type"]
     search_fields = ["=wa_id", "=chat", "=client_ref", "=sender_phone"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
@@ -25,7 +26,7 @@ _DELIVERY_TONES = {
 class EventAdmin(LogAdmin):
     """The log without its data, which holds what tenants write."""
 
-    list_display = ["id", "type", linked("organization"), "network", "instance_id", "sequence", "timestamp"]
+    list_display = ["timestamp", "type", linked("organization"), "network", "instance_id", "sequence"]
     list_filter = ["network", "type"]
     search_fields = ["=type"]
     search_help_text = "A type, or an id: evt_…, ins_…, org_…"
@@ -99,6 +100,7 @@ class AttemptInline(TabularInline):
     """The receiver's reply stays out: it may repeat what was sent to it."""
 
     model = Attempt
+    hide_title = True
     fields = readonly_fields = ["at", "status", "error", "duration_ms"]
     extra = 0
     can_delete = False
@@ -112,7 +114,7 @@ class AttemptInline(TabularInline):
 
 @admin.register(Delivery)
 class DeliveryAdmin(LogAdmin):
-    list_display = ["id", "type", linked("endpoint"), "state_label", "attempt_count", "next_attempt_at"]
+    list_display = ["at", "type", linked("endpoint"), "state_label", "attempt_count", "next_attempt_at"]
     list_filter = ["state"]
     search_fields = ["=event__type"]
     search_help_text = "An event's type, or an id: dlv_…, evt_…, whk_…, ins_…"
@@ -124,6 +126,10 @@ class DeliveryAdmin(LogAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
         return super().get_queryset(request).defer("endpoint__secret", "event__data")
+
+    @admin.display(description="event's time")
+    def at(self, delivery: Delivery) -> datetime:
+        return delivery.event.timestamp
 
     @admin.display(description="event")
     def type(self, delivery: Delivery) -> str:
