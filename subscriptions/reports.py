@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from django.db.models import Q, Sum
@@ -19,7 +19,7 @@ DEFAULT_DAYS, MAX_DAYS, MAX_ROWS = 30, 366, 50_000
 def _span(first: date | None, last: date | None) -> tuple[date, date]:
     """Raises Problem ``invalid_request``."""
     last = last or timezone.now().date()
-    first = first or date.fromordinal(max(1, last.toordinal() - DEFAULT_DAYS + 1))
+    first = first or last - timedelta(days=DEFAULT_DAYS - 1)
     if first > last:
         raise invalid("/from", "range", "The first day is after the last one.")
     if (last - first).days >= MAX_DAYS:

@@ -9,7 +9,7 @@ from rest_framework import serializers
 from config.api.serializers import Input, Text
 from subscriptions.models import NETWORKS
 
-_DAY = re.compile("([0-9]{4})-([0-9]{2})-([0-9]{2})")
+_DAY = re.compile("([1-9][0-9]{3})-([0-9]{2})-([0-9]{2})")
 GROUPS = ("day", "instance", "type", "network")
 
 
@@ -20,7 +20,7 @@ class PlanChoice(Input):
 class DayField(Text):
     """A date as YYYY-MM-DD and in no other of the spellings of ISO 8601."""
 
-    json_schema = {"format": "date", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"}
+    json_schema = {"format": "date", "pattern": "^[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}$"}
 
     default_error_messages = {"day": "This is not a day of the form YYYY-MM-DD."}
 
@@ -33,17 +33,17 @@ class DayField(Text):
 
 
 class GroupField(Text):
-    """A comma-separated choice of GROUPS, each at most once."""
+    """A comma-separated choice of GROUPS; naming one twice is naming it once."""
 
     json_schema = {"pattern": f"^(?:{'|'.join(GROUPS)})(?:,(?:{'|'.join(GROUPS)}))*$"}
 
     default_error_messages = {"group": f"A comma-separated choice of: {', '.join(GROUPS)}."}
 
     def to_internal_value(self, data: Any) -> list[str]:  # type: ignore[override]
-        names = super().to_internal_value(data).split(",")
-        if len(set(names)) != len(names) or not set(names) <= set(GROUPS):
+        names = dict.fromkeys(super().to_internal_value(data).split(","))
+        if not names.keys() <= set(GROUPS):
             self.fail("group")
-        return names
+        return list(names)
 
 
 class UsageQuery(Input):

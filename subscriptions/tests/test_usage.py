@@ -66,6 +66,7 @@ def test_they_are_summed_by_whatever_is_asked_for(alice: Person) -> None:
         {"network": "sandbox", "instance": FIRST, "outbound": 3, "inbound": 0},
         {"network": "whatsapp", "instance": SECOND, "outbound": 1, "inbound": 1},
     ]
+    assert report(alice, group="type,type")["group"] == ["type"]
     assert report(alice, network="whatsapp")["total"] == {"outbound": 1, "inbound": 1}
 
 
@@ -82,12 +83,13 @@ def test_a_span_takes_both_its_ends(alice: Person) -> None:
     [
         ({"from": "2027-02-30"}, "/from"),
         ({"from": "20270201"}, "/from"),
+        ({"to": "0001-01-01"}, "/to"),
         ({"to": "2027-W05-1"}, "/to"),
         ({"to": "202\u0667-01-01"}, "/to"),
         ({"from": "2027-02-02", "to": "2027-02-01"}, "/from"),
         ({"from": "2025-01-01", "to": "2026-01-02"}, "/from"),
         ({"group": "hour"}, "/group"),
-        ({"group": "day,day"}, "/group"),
+        ({"group": "day,"}, "/group"),
         ({"group": ""}, "/group"),
         ({"network": "telegram"}, "/network"),
         ({"since": "2027-02-01"}, "/since"),
@@ -96,10 +98,6 @@ def test_a_span_takes_both_its_ends(alice: Person) -> None:
 def test_a_report_that_cannot_be_is_refused(alice: Person, query: dict[str, str], pointer: str) -> None:
     body = assert_problem(alice.client.get("/api/usage", query), 400, "invalid_request")
     assert body["errors"][0]["pointer"] == pointer
-
-
-def test_the_first_days_of_the_calendar_are_days(alice: Person) -> None:
-    assert report(alice, to="0001-01-03")["from"] == "0001-01-01"
 
 
 def test_a_key_sees_its_own_network_and_its_own_instances(alice: Person) -> None:
