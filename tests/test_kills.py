@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -16,32 +17,19 @@ MESSAGES = 200
 
 
 def _send_until_accepted(shop: Api, instance: str, to: str, text: str) -> str:
-    """Send as a careful client does: after a broken connection, look whether the message was accepted."""
+    """Send as a careful client does: again under the same key until there is an answer."""
     deadline = time.monotonic() + 30
+    body = {"instance": instance, "to": to, "text": {"body": text}}
     while True:
         assert time.monotonic() < deadline
         try:
-            body = {"instance": instance, "to": to, "text": {"body": text}, "client_ref": text}
-            answer = shop.http.post("/api/messages", json=body)
+            answer = shop.http.post("/api/messages", json=body, headers={"Idempotency-Key": f"{instance} {text}"})
             if answer.status_code == 202:
                 return str(answer.json()["id"])
             assert answer.status_code == 503, answer.text
         except httpx.TransportError:
-            if known := _accepted(shop, instance, text):
-                return known
+            pass  # nobody knows whether it was accepted; the key makes it safe to ask again
         time.sleep(0.1)
-
-
-def _accepted(shop: Api, instance: str, text: str) -> str | None:
-    def look() -> list[dict[str, str]] | None:
-        try:
-            answer = shop.http.get("/api/messages", params={"instance": instance, "limit": 5})
-            return answer.json()["results"] if answer.status_code == 200 else None
-        except httpx.TransportError:
-            return None
-
-    results = wait_for(lambda: (found := look()) is not None and (found,), 30, "the product")[0]
-    return next((one["id"] for one in results if one["client_ref"] == text), None)
 
 
 @pytest.mark.parametrize("victim", ["sessions-sandbox-1", "valkey", "web"])
@@ -71,3 +59,25 @@ def test_all_messages_arrive_once_although_a_process_is_killed(stack: RunningSta
     assert [m["text"] for m in acme.received(carla)] == [text for text in texts if text in arrived]
     assert len(sent) == MESSAGES
     assert acme.wait_for_state(instance, "connected")
+
+
+def test_requests_in_flight_when_the_web_server_dies_are_accepted_once(stack: RunningStack, acme: Api) -> None:
+    instance, _ = acme.linked()
+    carla = acme.phone("Carla")
+
+    accepted: list[str] = []
+
+    def post(thread: int) -> None:
+        api = Api(stack.address, acme.credential)
+        accepted.extend(_send_until_accepted(api, instance, carla, f"{thread}.{number}") for number in range(25))
+
+    with ThreadPoolExecutor(8) as threads:
+        posting = [threads.submit(post, thread) for thread in range(8)]
+        wait_for(lambda: len(accepted) > 20, 30, "the first messages")
+        stack.wait_for_restart("web", stack.kill("web"))
+        for future in posting:
+            future.result()
+    assert len(set(accepted)) == 200
+    assert {message["id"] for message in acme.messages(instance=instance)} == set(accepted)
+    wait_for(lambda: len(acme.received(carla)) >= 200, 60, "arrivals")
+    assert set(Counter(message["text"] for message in acme.received(carla)).values()) == {1}
