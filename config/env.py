@@ -63,6 +63,15 @@ TRUSTED_PROXIES = _read.networks(
 )
 LOG_LEVEL = _read.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"), "The least that is logged.")
 
+METRICS_DIR = _read.path(
+    "METRICS_DIR",
+    "{RUN_DIR}/metrics",
+    "Where the processes of one machine put their metrics; without that folder `/metrics` knows only the web's own.",
+)
+METRICS_TOKEN = _read.text(
+    "METRICS_TOKEN", "", "The Bearer token that `/metrics` wants. Without one it answers loopback only.", secret=True
+)
+
 _read.section("Secrets")
 GENERATED = ("SECRET_KEY", "FIELD_ENCRYPTION_KEYS")
 if not PRODUCTION and not all(map(_read.has, GENERATED)):

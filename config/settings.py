@@ -6,9 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 import environ
-import structlog
 
 from config import env as E
+from config import logs
 from config.admin_site import UNFOLD as UNFOLD
 
 BASE_DIR = E.BASE_DIR
@@ -22,6 +22,7 @@ ALLOWED_HOSTS = E.ALLOWED_HOSTS
 PUBLIC_URL = E.PUBLIC_URL
 TRUSTED_PROXIES = E.TRUSTED_PROXIES
 MAX_BODY_BYTES = E.MAX_BODY_BYTES
+METRICS_TOKEN = E.METRICS_TOKEN
 DATA_UPLOAD_MAX_MEMORY_SIZE = E.MAX_BODY_BYTES
 WEBHOOK_PRIVATE_NETWORKS = E.WEBHOOK_PRIVATE_NETWORKS
 SESSION_STORE_DIR = E.SESSION_STORE_DIR
@@ -253,41 +254,5 @@ FORMAT_MODULE_PATH = ["config.formats"]
 
 # --- logs -----------------------------------------------------------------------------------
 
-_shared: list[Any] = [
-    structlog.contextvars.merge_contextvars,
-    structlog.stdlib.add_log_level,
-    structlog.stdlib.add_logger_name,
-    structlog.processors.TimeStamper(fmt="iso", utc=True),
-]
-structlog.configure(
-    processors=[*_shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-    logger_factory=structlog.stdlib.LoggerFactory(),
-    wrapper_class=structlog.stdlib.BoundLogger,
-    cache_logger_on_first_use=True,
-)
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "json": {
-            "()": "structlog.stdlib.ProcessorFormatter",
-            "foreign_pre_chain": _shared,
-            "processors": [
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
-                structlog.processors.JSONRenderer(),
-            ],
-        }
-    },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "json"}},
-    "root": {"handlers": ["console"], "level": E.LOG_LEVEL},
-    "loggers": {
-        "httpx": {"level": "WARNING"},
-        "httpcore": {"level": "WARNING"},
-        "django.request": {"level": "ERROR"},  # refused requests are the caller's business
-        # Celery tells of each task twice; wake-ups and sweeps would drown everything else.
-        "celery.worker.strategy": {"level": "WARNING"},
-        "celery.app.trace": {"level": "WARNING"},
-        "celery.beat": {"level": "WARNING"},
-    },
-}
+logs.configure()
+LOGGING = logs.configuration(E.LOG_LEVEL)

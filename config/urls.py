@@ -3,12 +3,13 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from config.api import docs, health
+from config.api import docs, health, metrics
 from config.api.limits import limited
 
 urlpatterns = [
     path("health", limited("anonymous")(health.health)),
     path("livez", health.livez),
+    path("metrics", metrics.show),
     path("api/version", limited("anonymous")(health.version)),
     path("api/schema", docs.SchemaView.as_view(), name="schema"),
     path("api/docs", docs.DocsView.as_view()),
