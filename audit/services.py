@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from django.db import connection, transaction
@@ -8,7 +9,7 @@ from django.utils import timezone
 
 from audit.hashing import digest, storable, storable_text
 from audit.models import NO_HASH, PLATFORM, Chain, Entry
-from config import context
+from config import context, metrics
 
 # Locks the head and tells what it was, also when two start a chain at once.
 _ADVANCE = """
@@ -47,6 +48,7 @@ def record(
         entry.hash = digest(entry)
         entry.save(force_insert=True)
         Chain.objects.filter(pk=organization_id or PLATFORM).update(hash=entry.hash)
+        transaction.on_commit(partial(metrics.AUDIT_ENTRIES.inc, origin.source))
     return entry
 
 

@@ -19,6 +19,8 @@ import httpcore
 import httpx
 from django.conf import settings
 
+from config import metrics
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Resolver = Callable[[str, int], Awaitable[list[str]]]
@@ -161,6 +163,7 @@ class _GuardedBackend(httpcore.AsyncNetworkBackend):
             async with asyncio.timeout(timeout):
                 addresses = [ipaddress.ip_address(text) for text in await self._resolve(host, port)]
                 if any(is_refused(address, self._allowed) for address in addresses):
+                    metrics.EGRESS_DENIED.inc()
                     raise httpcore.ConnectError("refused address")
                 share = timeout / len(addresses) if timeout and addresses else None
                 for address in addresses:

@@ -140,7 +140,7 @@ RATE_LIMIT_CACHE_ERRORS = Counter(
 )
 IDEMPOTENCY = Counter(
     "idempotency_total",
-    "POSTs with an Idempotency-Key: new, replayed, mismatch (another body), in_progress.",
+    "POSTs with an Idempotency-Key: asked (all of them), replayed, mismatch (another body), in_progress.",
     ("result",),
 )
 MESSAGES = Counter(

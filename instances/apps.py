@@ -6,12 +6,15 @@ class InstancesConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts.organizations import organization_resumed, organization_suspended
+        from config import metrics
         from config.api import health
+        from instances.metrics import READINGS
         from instances.selectors import check_workers, count
         from instances.suspension import reconnect_all, stop_all
         from subscriptions.selectors import instance_counters
 
         health.checks["session_workers"] = check_workers
         instance_counters.append(count)
+        metrics.readings.update(READINGS)
         organization_suspended.append(stop_all)
         organization_resumed.append(reconnect_all)

@@ -22,7 +22,7 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from accounts.actor import Actor
-from config import bulk
+from config import bulk, metrics
 from config.api.idempotency import Answer, Claim
 from config.api.problems import Problem
 from config.ids import InvalidId, to_uuid
@@ -179,6 +179,8 @@ def _commit(group: list[Order]) -> None:
     usage.add((*one.meter, one.instance.id, one.message.type, Direction.OUTBOUND.value) for one in accepted)
     events.append([*_alerts(grants), *(draft(one.instance, "message.queued", one.data) for one in accepted)])
     _wake({one.instance.id: one.instance for one in accepted}.values())
+    for type_, number in Counter(one.outgoing.type for one in accepted).items():
+        transaction.on_commit(partial(metrics.MESSAGES.inc, Direction.OUTBOUND, type_, "accepted", by=number))
 
 
 def _answer(order: Order, verdicts: list[Verdict]) -> None:

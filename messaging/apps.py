@@ -5,6 +5,9 @@ class MessagingConfig(AppConfig):
     name = "messaging"
 
     def ready(self) -> None:
+        from config import metrics
         from instances.holding import attachments
+        from messaging.metrics import READINGS
 
         attachments.modules.append("messaging.lanes")
+        metrics.readings.update(READINGS)

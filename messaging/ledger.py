@@ -8,10 +8,14 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
+from django.db import transaction
 from django.db.models import F
+from django.utils import timezone
 
+from config import metrics
 from instances.holding.writer import Handler, Item, Written
 from instances.models import Instance
 from instances.services import draft
@@ -104,10 +108,17 @@ def _end(message: Message, outcome: Outcome, instance: Instance, early: list[Ear
         columns["sent_at"] = outcome.at
     if not _move(message, status, **columns):
         return []
+    transaction.on_commit(partial(_count, message))
     drafts = [_report(message, instance)]
     if outcome.wa_id:
         drafts += [entry for one in early for entry in _progress(message, one.kind, one.at, instance)]
     return drafts
+
+
+def _count(message: Message) -> None:
+    metrics.MESSAGES.inc(message.direction, message.type, message.status)
+    if message.status == Status.SENT:
+        metrics.SEND_SECONDS.observe((timezone.now() - message.created_at).total_seconds())
 
 
 def fail_waiting(instance: Instance) -> list[Draft]:
@@ -235,6 +246,8 @@ def inbound(items: list[Item], held: dict[str, Instance]) -> Written:
         for row in fresh
         if row.direction == Direction.INBOUND
     )
+    for row in fresh:
+        transaction.on_commit(partial(metrics.MESSAGES.inc, row.direction, row.type, row.status))
     types = {Status.RECEIVED: "message.received", Status.SENT: "message.sent"}
     drafts = [draft(row.instance, types[Status(row.status)], message_data(row, row.instance)) for row in fresh]
     return Written([None] * len(items), drafts)

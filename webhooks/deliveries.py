@@ -36,6 +36,7 @@ class Job(NamedTuple):
     delivery_id: str
     attempt_count: int
     event_id: str
+    event_at: datetime
     body: bytes
 
 
@@ -79,7 +80,7 @@ def take(endpoint_id: str, claim: uuid.UUID) -> Batch | None:
             .select_related("event")
             .order_by("next_attempt_at", "event__sequence")[:BATCH]
         )
-        jobs = [Job(row.id, row.attempt_count, row.event_id, row.event.encoded()) for row in due]
+        jobs = [Job(row.id, row.attempt_count, row.event_id, row.event.timestamp, row.event.encoded()) for row in due]
         if jobs:
             Delivery.objects.filter(pk__in=[job.delivery_id for job in jobs]).update(state=Delivery.State.DELIVERING)
         return Batch(endpoint.url, endpoint.secret, jobs)

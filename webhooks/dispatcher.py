@@ -22,7 +22,7 @@ from django.db import DatabaseError
 from django.utils import timezone
 from standardwebhooks import Webhook
 
-from config import egress
+from config import egress, metrics
 from config.api.health import project_version
 from webhooks import deliveries
 from webhooks.blocking import closing_connections
@@ -117,6 +117,7 @@ class Dispatcher:
         for job in batch.jobs:
             async with self._slots:
                 outcomes.append(await self._attempt(batch, job))
+            _count(outcomes[-1])
             if job is batch.jobs[-1] or self._stopping or time.monotonic() - recorded > _RECORD_SECONDS:
                 go_on = await self._in_database(deliveries.record, endpoint_id, claim, outcomes)
                 outcomes, recorded = [], time.monotonic()
@@ -146,6 +147,14 @@ class Dispatcher:
 
     async def _in_database(self, work: Callable[..., T], *args: object) -> T:
         return await self._loop.run_in_executor(self._database, closing_connections, work, *args)
+
+
+def _count(outcome: Outcome) -> None:
+    if outcome.succeeded:
+        metrics.WEBHOOK_ATTEMPTS.inc("succeeded")
+        metrics.WEBHOOK_LAG_SECONDS.observe((timezone.now() - outcome.job.event_at).total_seconds())
+    else:
+        metrics.WEBHOOK_ATTEMPTS.inc("failed" if outcome.status is None else "refused")
 
 
 def _since(started: float) -> int:

@@ -21,6 +21,7 @@ from accounts.actor import Actor
 from accounts.authentication import authenticate
 from accounts.models import Scope
 from accounts.permissions import check_may
+from config import metrics
 from config.api.middleware import client_address
 from config.api.problems import Problem
 from config.ids import to_uuid
@@ -67,10 +68,13 @@ class EventsConsumer(AsyncWebsocketConsumer):
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self._tasks: list[asyncio.Task[None]] = []
+        self._counted = False
         self._joined: list[str] = []
         try:
             await super().__call__(scope, receive, waiting_for_the_reader(send))
         finally:
+            if self._counted:
+                metrics.SOCKETS.dec()
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -95,6 +99,8 @@ class EventsConsumer(AsyncWebsocketConsumer):
         self._inbox: asyncio.Queue[Sequence[selectors.Frame]] = asyncio.Queue(_INBOX)
         self._behind = False
         await self.accept()
+        metrics.SOCKETS.inc()
+        self._counted = True
         self._tasks += [asyncio.create_task(self._guarded(work)) for work in (self._forward(), self._stay_authorized())]
 
     async def events_appended(self, message: dict[str, Any]) -> None:

@@ -27,6 +27,7 @@ from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from config import metrics
 from config.api.caller import caller_of
 from config.api.exceptions import as_problem
 from config.api.problems import Problem
@@ -70,6 +71,7 @@ def claim_of(request: Request) -> Claim | None:
         text = re.sub(r"\\(.)", r"\1", quoted[1])
     if not _ACCEPTABLE.fullmatch(text):
         raise Problem("invalid_request", "An Idempotency-Key has 1 to 255 printable ASCII characters.")
+    metrics.IDEMPOTENCY.inc("asked")
     caller = caller_of(request)
     if caller is None:
         address = request._request.client_address  # type: ignore[attr-defined]  # of ClientAddressMiddleware
@@ -119,6 +121,7 @@ def answer_in(row: IdempotencyKey, claim: Claim) -> Answer:
     Raises Problem ``idempotency_key_reused`` or ``idempotency_key_in_use``.
     """
     if not hmac.compare_digest(row.fingerprint, claim.fingerprint):
+        metrics.IDEMPOTENCY.inc("mismatch")
         raise Problem("idempotency_key_reused", "The Idempotency-Key came with another request before; take a new one.")
     if row.locked_until is not None:
         raise _in_use()
@@ -130,6 +133,7 @@ def is_expired(row: IdempotencyKey) -> bool:
 
 
 def replayed(answer: Answer) -> Response:
+    metrics.IDEMPOTENCY.inc("replayed")
     return Response(answer.data, status=answer.status, headers=REPLAYED)
 
 
@@ -163,6 +167,7 @@ class _Held(NamedTuple):
 
 
 def _in_use() -> Problem:
+    metrics.IDEMPOTENCY.inc("in_progress")
     return Problem(
         "idempotency_key_in_use",
         "The first request with this Idempotency-Key is still running.",

@@ -22,6 +22,7 @@ from django_ratelimit.core import ALL, EXPIRATION_FUDGE, _get_window, _make_cach
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from config import metrics
 from config.api.caller import Caller
 from config.api.problems import Problem, problem_response
 from config.variables import Rate
@@ -152,7 +153,10 @@ def _guarded(count: Callable[[], list[Usage]]) -> list[Usage]:
             return count()
         except redis.RedisError as error:
             _rest_until = time.monotonic() + REST_SECONDS
+            metrics.RATE_LIMIT_CACHE_ERRORS.inc()
             log.warning("rate_limits_not_counted", error=repr(error))
+    else:
+        metrics.RATE_LIMIT_CACHE_ERRORS.inc()
     return []
 
 
@@ -163,6 +167,7 @@ def _judge(request: HttpRequest, usages: Iterable[Usage]) -> None:
         known.append(usage)
         if usage.exceeded:
             name, (most, seconds) = usage.policy
+            metrics.RATE_LIMITED.inc(name)
             raise Problem(
                 "rate_limited",
                 f"At most {most} requests in {seconds} seconds; try again in {usage.reset} seconds.",

@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from config import metrics
 from instances.holding.attachments import attach
 from instances.holding.linking import Link
 from instances.holding.writer import LeaseLost, Writer
@@ -178,6 +179,7 @@ class Connection:
         if self._stopping.is_set() or self._end is not None:
             return
         reason = "network_unreachable" if "dial" in error or "lookup" in error else "engine_error"
+        metrics.RECONNECTS.inc(reason)
         self._write(StateChange(State.RECONNECTING, reason, error))
 
     def _wait(self) -> None:
@@ -201,6 +203,8 @@ class Connection:
 
     def _on_state(self, code: int, change: StateChange) -> None:
         self._online = change.state == State.CONNECTED
+        if change.state == State.RECONNECTING:
+            metrics.RECONNECTS.inc(change.reason)
         self._write(change)
         if self._online:
             self._pause = _FIRST_PAUSE_SECONDS

@@ -11,6 +11,7 @@ import structlog
 from django.conf import settings
 from django.db import DatabaseError, connection
 
+from config import metrics
 from instances import wakeup
 from instances.holding import attachments, lease
 from instances.holding.connection import Connection
@@ -136,6 +137,7 @@ class Holder:
     def _abandon(self, instance_id: str) -> None:
         if number := self._numbers.pop(instance_id, None):
             log.warning("lease_lost", instance=instance_id)
+            metrics.LEASES_LOST.inc()
             threading.Thread(target=number.abandon, daemon=True).start()
 
     def _find_work(self) -> None:

@@ -220,7 +220,7 @@ def test_events_of_several_instances_are_taken_by_age_and_each_instance_in_order
 
 
 def failed(attempts_before: int = 0, **fields: Any) -> Outcome:
-    job = Job("dlv_x", attempts_before, "evt_x", b"")
+    job = Job("dlv_x", attempts_before, "evt_x", NOW, b"")
     return Outcome(job, NOW, 1, **({"status": 500} | fields))
 
 
