@@ -72,6 +72,16 @@ def add_origin(_: Any, __: str, event: Event) -> Event:
     return event
 
 
+def hide_path(_: Any, __: str, event: Event) -> Event:
+    """Django names the path of a request it complains of, and a path may hold a token: name the route."""
+    request = getattr(event.get("_record"), "request", None)
+    path = getattr(request, "path", None)
+    if path and isinstance(event.get("event"), str):
+        match = getattr(request, "resolver_match", None)
+        event["event"] = event["event"].replace(path, match.route if match else "(no route)")
+    return event
+
+
 def redacted(text: str) -> str:
     """The text without what looks like a secret of ours, and without the rows in a database's complaints."""
     return _SECRETS.sub(_hide, text)
@@ -139,6 +149,7 @@ def formatter() -> logging.Formatter:
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=_shared,
         processors=[
+            hide_path,
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             add_traceback,
             redact,

@@ -118,7 +118,21 @@ def openapi() -> str:
     return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
 
 
+def metrics() -> str:
+    """docs/metrics.md."""
+    from config.metrics import CATALOGUE
+
+    rows = [
+        f"| `{one.name}` | {one.kind} | {', '.join(f'`{label}`' for label in one.label_names)} | {one.help} |"
+        for one in CATALOGUE
+    ]
+    head = ["# Metrics", "", "Written by `docs/generate.py` from `config/metrics.py`. How to read them:"]
+    head += ["[observability.md](observability.md).", "", "| name | kind | labels | what |", "|---|---|---|---|"]
+    return "\n".join([*head, *rows, ""])
+
+
 PAGES = {
+    "metrics.md": metrics,
     "states.md": states,
     "problems.md": problems,
     "configuration.md": configuration,

@@ -179,7 +179,7 @@ def _commit(group: list[Order]) -> None:
     usage.add((*one.meter, one.instance.id, one.message.type, Direction.OUTBOUND.value) for one in accepted)
     events.append([*_alerts(grants), *(draft(one.instance, "message.queued", one.data) for one in accepted)])
     _wake({one.instance.id: one.instance for one in accepted}.values())
-    for type_, number in Counter(one.outgoing.type for one in accepted).items():
+    for type_, number in Counter(one.message.type for one in accepted).items():
         transaction.on_commit(partial(metrics.MESSAGES.inc, Direction.OUTBOUND, type_, "accepted", by=number))
 
 
