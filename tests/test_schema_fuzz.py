@@ -9,6 +9,7 @@ import os
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,7 +58,8 @@ _config = SchemathesisConfig(
         )
     ),
 )
-schema = schemathesis.openapi.from_dict(document(), config=_config)
+# A copy: cases use the examples as they stand, and `place` writes into them.
+schema = schemathesis.openapi.from_dict(deepcopy(document()), config=_config)
 schema.app = WSGIHandler()
 
 
