@@ -16,10 +16,11 @@ from rest_framework.test import APIClient
 
 from accounts import authentication
 from accounts.actor import Actor
+from accounts.api_keys import create_key
 from accounts.hashers import BCryptHasher
 from accounts.models import Membership, Mode, Organization, Role, Scope, Session, User
 from accounts.selectors import actors_of_sessions
-from accounts.services import create_key, register
+from accounts.services import register
 from accounts.sessions import issue_tokens
 from audit.tests.tampering import triggers_off
 from instances.models import Instance, Network

@@ -26,6 +26,7 @@ from accounts import selectors
 from accounts.actor import Actor
 from accounts.models import ApiKey, User
 from accounts.selectors import KeyHolder
+from config import context
 from config.api.problems import Problem
 
 CHALLENGE = {"WWW-Authenticate": "Bearer"}
@@ -186,6 +187,12 @@ def person(actor: Actor) -> User:
     return user
 
 
+def bind(actor: Actor) -> None:
+    """Have records and logs tell who acts."""
+    organization_id = actor.organization_id or None
+    context.bind(actor_kind=actor.kind, actor_id=actor.id, actor_name=actor.name, organization_id=organization_id)
+
+
 class Credentials(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[Any, Actor] | None:
         actor = authenticate(
@@ -196,6 +203,7 @@ class Credentials(BaseAuthentication):
         )
         if actor is None:
             return None
+        bind(actor)
         # Few views need the person's row.
         return Program() if actor.kind == "key" else SimpleLazyObject(partial(person, actor)), actor
 
@@ -214,4 +222,6 @@ class Browser(SessionAuthentication):
         if found is None or session_id is None:
             return None
         actors = actors_of_session(session_id)
-        return found[0], in_organization(actors, request.META.get("HTTP_X_ORGANIZATION"))
+        actor = in_organization(actors, request.META.get("HTTP_X_ORGANIZATION"))
+        bind(actor)
+        return found[0], actor

@@ -39,6 +39,7 @@ class Permission(models.TextChoices):
     """What only people may do; no API key can have these."""
 
     SELF = "self", "one's own account, in any organization or none"
+    TEAM = "team", "see who else belongs to the organization, and leave it"
     KEYS = "keys", "manage API keys"
     MEMBERS = "members", "invite, change roles, remove"
     AUDIT = "audit", "read the audit log"
@@ -50,9 +51,18 @@ KEY_SCOPES: frozenset[str] = frozenset(Scope.values)
 ANYBODY: frozenset[str] = frozenset({Permission.SELF})
 ROLE_SCOPES: dict[str, frozenset[str]] = {
     Role.OWNER: KEY_SCOPES | frozenset(Permission.values),
-    Role.ADMIN: KEY_SCOPES | ANYBODY | {Permission.KEYS, Permission.MEMBERS, Permission.AUDIT},
-    Role.MEMBER: ANYBODY | {Scope.READ, Scope.SEND},
-    Role.VIEWER: ANYBODY | {Scope.READ},
+    Role.ADMIN: KEY_SCOPES | ANYBODY | {Permission.TEAM, Permission.KEYS, Permission.MEMBERS, Permission.AUDIT},
+    Role.MEMBER: ANYBODY | {Permission.TEAM, Scope.READ, Scope.SEND},
+    Role.VIEWER: ANYBODY | {Permission.TEAM, Scope.READ},
+}
+
+
+# Who may make, change and remove whom: nobody gives or takes more than they have.
+ROLES_BELOW: dict[str, frozenset[str]] = {
+    Role.OWNER: frozenset(Role.values),
+    Role.ADMIN: frozenset({Role.ADMIN, Role.MEMBER, Role.VIEWER}),
+    Role.MEMBER: frozenset(),
+    Role.VIEWER: frozenset(),
 }
 
 
@@ -81,6 +91,8 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     id = TypeIDField(prefix="usr", primary_key=True)
     email = models.EmailField(unique=True)
+    email_verified_at = models.DateTimeField(null=True, blank=True, editable=False)
+    pending_email = models.EmailField(null=True, blank=True, editable=False, help_text="To be verified, then it counts")
     name = models.CharField(max_length=100)
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
@@ -102,13 +114,15 @@ class User(AbstractBaseUser, PermissionsMixin):
         self._password_removed = True
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """A new password ends all sessions, whoever sets it: the person, an operator or a shell."""
-        changed = not self._state.adding and (self._password is not None or self._password_removed)
+        """A new password or deactivation ends all sessions, whoever does it: the person, an operator or a shell."""
+        changed = self._password is not None or self._password_removed
+        adding = self._state.adding
         with transaction.atomic(using=kwargs.get("using")):
             super().save(*args, **kwargs)
-            if changed:
-                self._password_removed = False
-                self.sessions.revoke(Session.Revoked.PASSWORD_CHANGED)
+            self._password_removed = False
+            if not adding and (changed or not self.is_active):
+                reason = Session.Revoked.PASSWORD_CHANGED if self.is_active else Session.Revoked.DEACTIVATED
+                self.sessions.revoke(reason)
 
 
 class SessionQuerySet(models.QuerySet["Session"]):
@@ -185,6 +199,71 @@ class Membership(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} is {self.role} of {self.organization}"
+
+
+class InvitationQuerySet(models.QuerySet["Invitation"]):
+    def pending(self) -> InvitationQuerySet:
+        return self.filter(accepted_at=None, revoked_at=None, expires_at__gt=timezone.now())
+
+
+class Invitation(models.Model):
+    """Somebody is asked by e-mail to join an organization; open until accepted, revoked or expired."""
+
+    id = TypeIDField(prefix="inv", primary_key=True)
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="invitations")
+    email = models.EmailField()
+    role = models.CharField(max_length=10, choices=Role.choices)
+    invited_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+
+    objects = InvitationQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "email"],
+                name="one_open_invitation_each",
+                condition=models.Q(accepted_at__isnull=True, revoked_at__isnull=True),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.email} to {self.organization_id}"
+
+
+class Mail(models.Model):
+    """An e-mail that is to be sent, or was: durable like everything that was promised.
+
+    It names its recipient and what it is about; the text, and the token in it, is made when it is sent.
+    ``next_attempt_at`` is NULL when it was sent or given up.
+    """
+
+    class Kind(models.TextChoices):
+        VERIFY_EMAIL = "verify_email"
+        PASSWORD_RESET = "password_reset"  # noqa: S105 (a kind)
+        PASSWORD_CHANGED = "password_changed"  # noqa: S105 (a kind)
+        EMAIL_CHANGED = "email_changed"
+        INVITATION = "invitation"
+
+    id = TypeIDField(prefix="eml", primary_key=True)
+    kind = models.CharField(max_length=20, choices=Kind.choices)
+    to = models.EmailField()
+    subject_id = models.CharField(max_length=40, blank=True, help_text="The user or invitation it is about")
+    created_at = models.DateTimeField(auto_now_add=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(null=True, default=timezone.now)
+    sent_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["next_attempt_at"], name="mail_due", condition=models.Q(next_attempt_at__isnull=False))
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} to {self.to}"
 
 
 class ApiKey(AbstractAPIKey):

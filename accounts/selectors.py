@@ -12,7 +12,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.actor import Actor
-from accounts.models import ANYBODY, KEY_SCOPES, ROLE_SCOPES, ApiKey, Session
+from accounts.models import ANYBODY, KEY_SCOPES, ROLE_SCOPES, ApiKey, Membership, Session
 
 Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 
@@ -91,6 +91,12 @@ def actors_of_sessions(session_ids: Iterable[str]) -> dict[str, tuple[Actor, ...
             )
         )
     return {session_id: tuple(actors) for session_id, actors in found.items()}
+
+
+def home_of(user_id: str) -> str | None:
+    """The organization whose audit log tells of a person's logins: the one they joined first."""
+    own = Membership.objects.filter(user_id=user_id).order_by("id")
+    return own.values_list("organization_id", flat=True).first()
 
 
 def current(actors: Iterable[Actor]) -> dict[Actor, Actor]:

@@ -16,6 +16,9 @@ from rest_framework_simplejwt.tokens import RefreshToken
 from accounts import authentication
 from accounts.authentication import CHALLENGE
 from accounts.models import Session, User
+from accounts.selectors import home_of
+from audit.services import record
+from config import context
 from config.api.problems import Problem
 
 LIFETIME = cast(timedelta, settings.SIMPLE_JWT["REFRESH_TOKEN_LIFETIME"])
@@ -71,10 +74,37 @@ def refresh_tokens(*, refresh: str) -> Tokens:
     raise _invalid()
 
 
+def end(*, user_id: str, session_id: str, reason: str) -> None:
+    """End one session of a person: its tokens, its sockets, its browser. Idempotent."""
+    with transaction.atomic():
+        if Session.objects.filter(pk=session_id, user_id=user_id).revoke(reason):
+            verb = "user:logged_out" if reason == Session.Revoked.LOGOUT else "session:revoked"
+            record(verb, organization_id=home_of(user_id), subject=session_id, changes={"user": user_id})
+    authentication.forget()
+
+
+def end_all(*, user_id: str) -> None:
+    """End all sessions of a person, this one included. Idempotent."""
+    with transaction.atomic():
+        ended = Session.objects.filter(user_id=user_id).revoke(Session.Revoked.LOGOUT_EVERYWHERE)
+        if ended:
+            changes = {"sessions": ended}
+            record("user:logged_out_everywhere", organization_id=home_of(user_id), subject=user_id, changes=changes)
+    authentication.forget()
+
+
+def log_out(*, refresh: str) -> None:
+    """End the session of a refresh token, whether it was used before or not. Raises Problem ``invalid_token``."""
+    token = _checked(refresh)
+    context.bind(actor_kind="user", actor_id=token["sub"])
+    end(user_id=token["sub"], session_id=token["sid"], reason=Session.Revoked.LOGOUT)
+
+
 def _revoke_reused(session: Session) -> None:
     with transaction.atomic():
         if Session.objects.filter(pk=session.pk).revoke(Session.Revoked.REUSE_DETECTED):
-            pass
+            home, changes = home_of(session.user_id), {"user": session.user_id}
+            record("session:reuse_detected", organization_id=home, subject=session.pk, changes=changes)
     authentication.forget()
 
 

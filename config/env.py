@@ -120,6 +120,15 @@ RATE_LIMITS = {
     ),
 }
 
+_read.section("E-mail")
+EMAIL_URL = _read.mail(
+    "EMAIL_URL",
+    Per("consolemail://", "dummymail://"),
+    "The mail server, as `smtp+tls://user:password@host:587`. `consolemail://` writes to the log of the task worker, "
+    "`dummymail://` drops every e-mail.",
+)
+DEFAULT_FROM_EMAIL = _read.text("DEFAULT_FROM_EMAIL", "WhatsApp API <noreply@localhost>", "Who our e-mails come from.")
+
 _read.section("Webhooks")
 WEBHOOK_PRIVATE_NETWORKS = _read.networks(
     "WEBHOOK_PRIVATE_NETWORKS",

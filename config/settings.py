@@ -168,11 +168,21 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-instances": {"task": "instances.tasks.sweep", "schedule": 5.0, "options": {"expires": 10}},
     "sweep-expired": {"task": "subscriptions.tasks.sweep_expired", "schedule": 5.0, "options": {"expires": 10}},
     "sweep-alerts": {"task": "subscriptions.tasks.sweep_alerts", "schedule": 30.0, "options": {"expires": 60}},
+    "sweep-mail": {"task": "accounts.tasks.sweep_mail", "schedule": 30.0, "options": {"expires": 60}},
     "prune": {"task": "config.tasks.prune", "schedule": 3600.0},
     "prune-accounts": {"task": "accounts.tasks.prune", "schedule": 3600.0},
     "prune-messages": {"task": "messaging.tasks.prune", "schedule": 3600.0},
     "prune-events": {"task": "webhooks.tasks.prune", "schedule": 3600.0},
 }
+
+# --- e-mail -----------------------------------------------------------------------------------
+
+_mail = environ.Env.email_url_config(E.EMAIL_URL)
+EMAIL_BACKEND, EMAIL_HOST, EMAIL_PORT = _mail["EMAIL_BACKEND"], _mail["EMAIL_HOST"], _mail["EMAIL_PORT"]
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _mail["EMAIL_HOST_USER"] or "", _mail["EMAIL_HOST_PASSWORD"] or ""
+EMAIL_USE_TLS, EMAIL_USE_SSL = _mail.get("EMAIL_USE_TLS", False), _mail.get("EMAIL_USE_SSL", False)
+EMAIL_FILE_PATH, EMAIL_TIMEOUT = _mail["EMAIL_FILE_PATH"], 10
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = E.DEFAULT_FROM_EMAIL
 
 # --- people and keys ------------------------------------------------------------------------
 
@@ -188,6 +198,7 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+PASSWORD_RESET_TIMEOUT = 3600
 SIMPLE_JWT = {
     "ACCESS_TOKEN_LIFETIME": timedelta(minutes=15),
     "REFRESH_TOKEN_LIFETIME": timedelta(days=7),

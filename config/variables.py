@@ -222,6 +222,20 @@ class Reader:
         values = f"an address with {', '.join(f'{scheme}://' for scheme in schemes[:-1])} or {schemes[-1]}://"
         return self._value(name, default, values, help_, parse, secret)
 
+    def mail(self, name: str, default: str | Per[str], help_: str) -> str:
+        """An address that django-environ reads as a mail server's."""
+
+        def parse(text: str) -> str:
+            scheme, separator, _ = text.partition("://")
+            if not separator or scheme not in environ.Env.EMAIL_SCHEMES:
+                raise ValueError
+            environ.Env.email_url_config(text)
+            return text
+
+        return self._value(
+            name, default, "an address with smtp+tls://, smtp+ssl:// or smtp://", help_, parse, secret=True
+        )
+
     def database(self, name: str, default: str, help_: str) -> str:
         """An address that django-environ reads as PostgreSQL's or SQLite's."""
 

@@ -21,8 +21,9 @@ def check_id(text: object, prefix: str) -> str:
 
 
 def instances(actor: Actor) -> QuerySet[Instance]:
-    """The instances the caller sees: of its organization, and for a key of its mode."""
-    return Instance.objects.filter(organization_id=actor.organization_id, network__in=actor.networks)
+    """The instances the caller sees: of its organization, for a key of its mode and those it is limited to."""
+    rows = Instance.objects.filter(organization_id=actor.organization_id, network__in=actor.networks)
+    return rows if actor.instances is None else rows.filter(pk__in=actor.instances)
 
 
 def instance(actor: Actor, instance_id: str) -> Instance:
@@ -39,7 +40,7 @@ def admitted(actor: Actor, found: Instance | None) -> Instance:
 
     Raises Problem like `instance`.
     """
-    if found is None or found.organization_id != actor.organization_id:
+    if found is None or found.organization_id != actor.organization_id or not actor.reaches(found.id):
         raise Problem("not_found")
     if found.network not in actor.networks:
         raise Problem("test_key_on_live" if actor.mode == Mode.TEST else "live_key_on_sandbox")

@@ -5,16 +5,18 @@ class InstancesConfig(AppConfig):
     name = "instances"
 
     def ready(self) -> None:
+        from accounts.api_keys import known_instances
         from accounts.organizations import organization_resumed, organization_suspended
         from config import metrics
         from config.api import health
         from instances.metrics import READINGS
-        from instances.selectors import check_workers, count
+        from instances.selectors import check_workers, count, known
         from instances.suspension import reconnect_all, stop_all
         from subscriptions.selectors import instance_counters
 
         health.checks["session_workers"] = check_workers
         instance_counters.append(count)
         metrics.readings.update(READINGS)
+        known_instances.append(known)
         organization_suspended.append(stop_all)
         organization_resumed.append(reconnect_all)

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from django.conf import settings
 from django.db.models import Count
 
+from accounts.models import Mode
 from config.api.health import part
 from config.timestamps import iso
 from instances.models import Instance, Network, Worker
@@ -38,6 +40,13 @@ def count(organization_id: str) -> dict[str, int]:
     """How many numbers an organization has on each network, whatever their state."""
     rows = Instance.objects.filter(organization_id=organization_id).values_list("network")
     return dict(rows.annotate(Count("pk")))
+
+
+def known(organization_id: str, mode: str, instance_ids: Collection[str]) -> set[str]:
+    """Those of the ids that are instances a key of this mode could reach."""
+    network = Network.SANDBOX if mode == Mode.TEST else Network.WHATSAPP
+    rows = Instance.objects.filter(organization_id=organization_id, network=network, pk__in=list(instance_ids))
+    return set(rows.values_list("pk", flat=True))
 
 
 def check_workers() -> dict[str, Any]:

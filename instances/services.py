@@ -24,8 +24,10 @@ _NO_CODES = {"qr_code": None, "qr_expires_at": None, "pairing_code": None}
 @transaction.atomic
 def create(*, actor: Actor, name: str, network: str) -> Instance:
     """Raises Problem ``test_key_on_live`` or ``live_key_on_sandbox`` when the key is of the other mode, and
-    ``instance_limit_reached`` when the plan allows no more.
+    ``instance_limit_reached`` when the plan allows no more. ``permission_denied`` for a key limited to instances.
     """
+    if actor.instances is not None:
+        raise Problem("permission_denied", "A key that is limited to instances cannot create others.")
     if network not in actor.networks:
         raise Problem("test_key_on_live" if actor.mode == Mode.TEST else "live_key_on_sandbox")
     check_instance_limit(organization_id=actor.organization_id, network=network)

@@ -11,8 +11,10 @@ from messaging.models import Message
 
 
 def messages(actor: Actor) -> QuerySet[Message]:
-    """The messages the caller sees: of its organization, and for a key of its mode."""
+    """The messages the caller sees: of its organization, for a key of its mode and the instances it is limited to."""
     query = Message.objects.filter(organization_id=actor.organization_id).select_related("instance")
+    if actor.instances is not None:
+        query = query.filter(instance_id__in=actor.instances)
     return query if actor.mode is None else query.filter(instance__network__in=actor.networks)
 
 

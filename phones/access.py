@@ -12,7 +12,12 @@ from phones.models import VirtualPhone
 
 
 def phones(actor: Actor) -> QuerySet[VirtualPhone]:
-    """Raises Problem ``live_key_on_sandbox``."""
+    """Raises Problem ``live_key_on_sandbox``, and ``permission_denied`` for a key that is limited to instances.
+
+    A virtual phone hears from all instances of its organization.
+    """
+    if actor.instances is not None:
+        raise Problem("permission_denied", "A key that is limited to instances cannot use virtual phones.")
     if actor.mode == Mode.LIVE:
         raise Problem("live_key_on_sandbox", "The sandbox is for test keys.")
     return VirtualPhone.objects.filter(organization_id=actor.organization_id)

@@ -11,9 +11,31 @@ from webhooks.models import Delivery, Endpoint
 
 
 def endpoints(actor: Actor) -> QuerySet[Endpoint]:
-    """The endpoints a caller may know of: all of the organization for a person, those of its mode for a key."""
+    """The endpoints a caller may know of: all of the organization for a person, those of its mode for a key.
+
+    A key that is limited to instances knows those that hear of no other instance.
+    """
     rows = Endpoint.objects.filter(organization_id=actor.organization_id, deleted_at=None)
-    return rows.filter(mode=actor.mode) if actor.mode else rows
+    if actor.mode:
+        rows = rows.filter(mode=actor.mode)
+    if actor.instances is not None:
+        listening = rows.exclude(instances=None).values_list("pk", "instances")
+        rows = rows.filter(pk__in=[pk for pk, heard in listening if heard and actor.instances.issuperset(heard)])
+    return rows
+
+
+def audible(actor: Actor, instances: list[str] | None) -> list[str] | None:
+    """The instances that an endpoint of the caller may hear of when these are wanted (None: all).
+
+    Raises Problem ``permission_denied`` for those that a key is not meant for.
+    """
+    if actor.instances is None:
+        return instances
+    if instances is None:
+        return sorted(actor.instances)
+    if not actor.instances.issuperset(instances):
+        raise Problem("permission_denied", "The key is limited to other instances.")
+    return instances
 
 
 def endpoint(actor: Actor, endpoint_id: str) -> Endpoint:

@@ -15,7 +15,7 @@ from audit.services import record
 from config import egress
 from config.api.problems import FieldError, Problem, invalid
 from config.ids import first_id
-from webhooks import announcer
+from webhooks import access, announcer
 from webhooks.models import Delivery, Endpoint, Event
 
 KEEP_EVENTS = timedelta(days=30)
@@ -47,6 +47,8 @@ def create_endpoint(*, actor: Actor, url: str, events: list[str], **fields: Any)
     Raises Problem like check_url, and ``too_many_webhooks``.
     """
     check_url(url)
+    if "instances" in fields or actor.instances is not None:
+        fields["instances"] = access.audible(actor, fields.get("instances"))
     if Endpoint.objects.filter(organization_id=actor.organization_id, deleted_at=None).count() >= MAX_ENDPOINTS:
         raise Problem("too_many_webhooks", f"The limit is {MAX_ENDPOINTS}.", limit=MAX_ENDPOINTS)
     endpoint = Endpoint.objects.create(

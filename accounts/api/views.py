@@ -1,24 +1,36 @@
+"""A person's own account: logging in and out, and all that needs no organization."""
+
 from __future__ import annotations
 
+from typing import Any
+
+from django.contrib.auth import logout
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts import access, services, sessions
 from accounts.api.serializers import (
-    KeyInput,
+    ChangePasswordInput,
+    EmailInput,
     LoginInput,
+    LogoutInput,
+    ProfileInput,
     RefreshInput,
     RegisterInput,
-    key_data,
+    ResetInput,
+    TokenInput,
     organization_data,
+    session_data,
     user_data,
 )
-from accounts.models import Membership, User
-from accounts.permissions import actor_of
+from accounts.authentication import person
+from accounts.models import Permission, Session, User
+from accounts.permissions import actor_of, check_may
 from config.api.pagination import Pages
-from config.api.problems import Problem
 from config.api.serializers import checked
 from config.api.views import APIView
+
+ON_ITS_WAY = {"detail": "If the address is known here, an e-mail is on its way."}
 
 
 class PublicView(APIView):
@@ -46,25 +58,103 @@ class RefreshView(PublicView):
         return Response(sessions.refresh_tokens(**checked(RefreshInput, request))._asdict())
 
 
-class MeView(APIView):
-    scopes = {"GET": "read"}
+class LogoutView(APIView):
+    """By the credentials of the request, or by a refresh token in the body, which needs no others."""
 
-    def get(self, request: Request) -> Response:
-        if not isinstance(request.user, User):
-            raise Problem("permission_denied", "An API key is no person; use an access token.")
-        memberships = Membership.objects.filter(user=request.user).select_related("organization").order_by("id")
-        organizations = [organization_data(m.organization, m.role) for m in memberships]
-        return Response({"user": user_data(request.user), "organization": organizations[0]})
+    permission_classes = ()
+    rate_limits = ("auth",)
 
-
-class KeysView(APIView):
-    scopes = {"GET": "manage", "POST": "manage"}
-
-    def get(self, request: Request) -> Response:
-        pages = Pages()
-        rows = pages.paginate_queryset(access.keys(actor_of(request)), request, self) or []
-        return pages.get_paginated_response([key_data(row) for row in rows])
+    def perform_authentication(self, request: Request) -> None:
+        if isinstance(request.data, dict) and "refresh" in request.data:
+            request.authenticators = ()  # an expired access token is no obstacle to who has the refresh token
+        super().perform_authentication(request)
 
     def post(self, request: Request) -> Response:
-        row, key = services.create_key(actor=actor_of(request), **checked(KeyInput, request))
-        return Response(key_data(row) | {"key": key}, status=201)
+        refresh = checked(LogoutInput, request).get("refresh")
+        if refresh is not None:
+            sessions.log_out(refresh=refresh)
+            return Response(status=204)
+        actor = actor_of(request)
+        check_may(actor, Permission.SELF)
+        sessions.end(user_id=actor.id, session_id=str(actor.session_id), reason=Session.Revoked.LOGOUT)
+        if hasattr(request._request, "session"):
+            logout(request._request)
+        return Response(status=204)
+
+
+class LogoutEverywhereView(APIView):
+    scopes = {"POST": "self"}
+
+    def post(self, request: Request) -> Response:
+        sessions.end_all(user_id=actor_of(request).id)
+        return Response(status=204)
+
+
+class SessionsView(APIView):
+    scopes = {"GET": "self"}
+
+    def get(self, request: Request) -> Response:
+        pages, actor = Pages(), actor_of(request)
+        rows = pages.paginate_queryset(access.sessions(actor), request, self) or []
+        return pages.get_paginated_response([session_data(row, actor.session_id) for row in rows])
+
+
+class SessionView(APIView):
+    scopes = {"DELETE": "self"}
+
+    def delete(self, request: Request, session_id: str) -> Response:
+        session = access.session(actor_of(request), session_id)
+        sessions.end(user_id=session.user_id, session_id=session.id, reason=Session.Revoked.REVOKED)
+        return Response(status=204)
+
+
+class MeView(APIView):
+    scopes = {"GET": "self", "PATCH": "self"}
+
+    def get(self, request: Request) -> Response:
+        return Response(_me(request, person(actor_of(request))))
+
+    def patch(self, request: Request) -> Response:
+        changes: dict[str, Any] = {"name": None, "email": None, "current_password": None}
+        changes |= checked(ProfileInput, request)
+        return Response(_me(request, services.change_profile(user=person(actor_of(request)), **changes)))
+
+
+def _me(request: Request, user: User) -> dict[str, Any]:
+    actor = actor_of(request)
+    organizations = [organization_data(m.organization, m.role) for m in access.memberships(actor)]
+    current = [one for one in organizations if one["id"] == actor.organization_id]
+    return {"user": user_data(user), "organization": current[0] if current else None, "organizations": organizations}
+
+
+class ChangePasswordView(APIView):
+    scopes = {"POST": "self"}
+    idempotency = "afterwards"
+
+    def post(self, request: Request) -> Response:
+        user, device = person(actor_of(request)), sessions.device_of(request)
+        tokens = services.change_password(user=user, device=device, **checked(ChangePasswordInput, request))
+        return Response(tokens._asdict())
+
+
+class VerifyEmailView(PublicView):
+    def post(self, request: Request) -> Response:
+        return Response({"user": user_data(services.verify_email(**checked(TokenInput, request)))})
+
+
+class ResendVerificationView(PublicView):
+    def post(self, request: Request) -> Response:
+        services.resend_verification(**checked(EmailInput, request))
+        return Response(ON_ITS_WAY, status=202)
+
+
+class PasswordResetView(PublicView):
+    def post(self, request: Request) -> Response:
+        services.request_password_reset(**checked(EmailInput, request))
+        return Response(ON_ITS_WAY, status=202)
+
+
+class ConfirmPasswordResetView(PublicView):
+    def post(self, request: Request) -> Response:
+        services.reset_password(**checked(ResetInput, request))
+        return Response(status=204)

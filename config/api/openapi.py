@@ -309,6 +309,8 @@ class CharFieldSchema(OpenApiSerializerFieldExtension):
 
     def map_serializer_field(self, auto_schema: openapi.AutoSchema, direction: Direction) -> dict[str, Any]:
         schema = auto_schema._map_serializer_field(self.target, direction, bypass_extensions=True)
+        if isinstance(schema.get("type"), list):
+            schema["type"] = "string"  # whoever asked adds the null once more
         general = {"pattern": _NO_NULL} if self.target.allow_blank else {"minLength": 1, "pattern": _NOT_BLANK}
         return general | schema | getattr(self.target, "json_schema", {})
 

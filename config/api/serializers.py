@@ -8,6 +8,8 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.request import Request
 
+from config.ids import InvalidId, to_uuid
+
 
 class Text(serializers.CharField):
     """A JSON string; numbers are refused, not converted. ``json_schema`` says what else a subclass demands."""
@@ -20,6 +22,43 @@ class Text(serializers.CharField):
         if self.max_length is not None and len(data) > self.max_length:  # as it was sent, whatever it is made into
             self.fail("max_length", max_length=self.max_length)
         return super().to_internal_value(data)
+
+
+class Switch(serializers.BooleanField):
+    """A JSON boolean; texts and numbers are refused, not converted."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return data
+
+
+class WholeNumber(serializers.IntegerField):
+    """A JSON number without a fraction; texts and booleans are refused, not converted."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if not isinstance(data, int) or isinstance(data, bool):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class Id(Text):
+    """An id with this prefix."""
+
+    default_error_messages = {"invalid_id": "This is not an id that begins with {prefix}_."}
+
+    def __init__(self, prefix: str, **options: Any) -> None:
+        super().__init__(**options)
+        self.prefix = prefix
+        self.json_schema = {"pattern": f"^{prefix}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$"}
+
+    def to_internal_value(self, data: Any) -> str:
+        text = super().to_internal_value(data)
+        try:
+            to_uuid(text, self.prefix)
+        except InvalidId:
+            self.fail("invalid_id", prefix=self.prefix)
+        return text
 
 
 class Input(serializers.Serializer):

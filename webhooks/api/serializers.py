@@ -4,22 +4,11 @@ from typing import Any
 
 from rest_framework import serializers
 
-from config.api.operations import identifier
-from config.api.serializers import Input, Text
-from config.ids import InvalidId, to_uuid
+from config.api.serializers import Id, Input, Switch, Text
 from config.timestamps import iso
 from webhooks import catalogue
 from webhooks.models import Delivery, Endpoint
 from webhooks.tickets import Ticket
-
-
-class Switch(serializers.BooleanField):
-    """A JSON boolean; texts and numbers are refused, not converted."""
-
-    def to_internal_value(self, data: Any) -> bool:
-        if not isinstance(data, bool):
-            self.fail("invalid", input=data)
-        return data
 
 
 class Pattern(Text):
@@ -29,18 +18,6 @@ class Pattern(Text):
         text = super().to_internal_value(data)
         if not catalogue.is_pattern(text):
             raise serializers.ValidationError("No event type matches this.", code="unknown_event_type")
-        return text
-
-
-class InstanceId(Text):
-    json_schema = {"pattern": identifier("ins").pattern}
-
-    def to_internal_value(self, data: Any) -> str:
-        text = super().to_internal_value(data)
-        try:
-            to_uuid(text, "ins")
-        except InvalidId as error:
-            raise serializers.ValidationError("This is not the id of an instance.", code="invalid_id") from error
         return text
 
 
@@ -54,7 +31,7 @@ class EndpointInput(Input):
     url = Url(trim_whitespace=False)
     events = serializers.ListField(child=Pattern(), min_length=1, max_length=50)
     description = Text(max_length=200, allow_blank=True, required=False)
-    instances = serializers.ListField(child=InstanceId(), min_length=1, max_length=100, allow_null=True, required=False)
+    instances = serializers.ListField(child=Id("ins"), min_length=1, max_length=100, allow_null=True, required=False)
     enabled = Switch(required=False)
 
 

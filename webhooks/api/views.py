@@ -32,8 +32,10 @@ class EndpointView(APIView):
 
     def patch(self, request: Request, endpoint_id: str) -> Response:
         endpoint = access.endpoint(actor_of(request), endpoint_id)
-        changed = services.change_endpoint(endpoint=endpoint, **checked(EndpointChange, request))
-        return Response(endpoint_data(changed))
+        changes = checked(EndpointChange, request)
+        if "instances" in changes:
+            changes["instances"] = access.audible(actor_of(request), changes["instances"])
+        return Response(endpoint_data(services.change_endpoint(endpoint=endpoint, **changes)))
 
     def delete(self, request: Request, endpoint_id: str) -> Response:
         services.delete_endpoint(endpoint=access.endpoint(actor_of(request), endpoint_id))

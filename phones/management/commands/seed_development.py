@@ -10,8 +10,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
 from accounts.actor import Actor
+from accounts.api_keys import create_key
 from accounts.models import ApiKey, Mode, Scope, User
-from accounts.services import create_key, create_organization
+from accounts.services import create_organization
 from instances import services as instances
 from instances.models import Instance, Network
 from phones.models import VirtualPhone
