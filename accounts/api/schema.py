@@ -217,6 +217,7 @@ OPERATIONS: Operations = {
         "Log out",
         "Ends the session of the access token, or of the refresh token in the body, which needs no other credentials.",
         body=LogoutInput,
+        body_required=False,
         answers={204: None},
         problems=[
             "not_authenticated",
@@ -236,6 +237,7 @@ OPERATIONS: Operations = {
         "Change one's name or e-mail address",
         "A new address needs `current_password`, and counts once it is verified by the link that is sent there.",
         body=ProfileInput,
+        body_required=False,
         answers={200: Me},
         example={"name": "Alice"},
     ),

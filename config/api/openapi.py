@@ -196,7 +196,7 @@ class AutoSchema(openapi.AutoSchema):
         media: dict[str, Any] = {"schema": self._component(body, direction)}
         if self.described.example is not None:
             media["example"] = self.described.example
-        return {"content": {"application/json": media}, "required": True}
+        return {"content": {"application/json": media}, "required": self.described.body_required}
 
     def _component(self, kind: type[Input] | type[msgspec.Struct], direction: Direction) -> dict[str, Any]:
         """A reference to the schema of a body or an answer."""

@@ -74,6 +74,7 @@ class Operation:
     description: str = ""
     answers: Mapping[int, type[msgspec.Struct] | None] = field(default_factory=dict)
     body: type[Input] | type[msgspec.Struct] | None = None
+    body_required: bool = True
     query: type[Input] | None = None
     paged: bool = False
     problems: Iterable[str] = ()
