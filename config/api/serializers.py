@@ -34,10 +34,10 @@ class Switch(serializers.BooleanField):
 
 
 class WholeNumber(serializers.IntegerField):
-    """A JSON number without a fraction; texts and booleans are refused, not converted."""
+    """A JSON number without a fraction, so 3.0 as well; texts and booleans are refused, not converted."""
 
     def to_internal_value(self, data: Any) -> int:
-        if not isinstance(data, int) or isinstance(data, bool):
+        if isinstance(data, bool) or not isinstance(data, int | float) or data != int(data):
             self.fail("invalid")
         return super().to_internal_value(data)
 
