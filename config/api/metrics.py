@@ -8,9 +8,11 @@ from django.http import HttpRequest, HttpResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from config import metrics
+from config.api.health import only_read
 from config.api.problems import Problem, problem_response
 
 
+@only_read
 def show(request: HttpRequest) -> HttpResponse:
     """``/metrics``: with METRICS_TOKEN for who sends it as a Bearer token, without one for loopback only."""
     if settings.METRICS_TOKEN:
@@ -20,8 +22,6 @@ def show(request: HttpRequest) -> HttpResponse:
             return problem_response(refusal)
     elif not _from_loopback(request):
         return problem_response(Problem("permission_denied", "Without METRICS_TOKEN this answers loopback only."))
-    if request.method not in ("GET", "HEAD"):
-        return problem_response(Problem("method_not_allowed", headers={"Allow": "GET, HEAD"}))
     return HttpResponse(metrics.exposition(), content_type=CONTENT_TYPE_LATEST)
 
 

@@ -29,7 +29,7 @@ from config.api.operations import Operation, ProblemDetails
 from config.api.problems import CATALOGUE, CONTENT_TYPE
 from config.api.serializers import Input
 
-_PLAIN_MODULES = ("config.api.health",)
+_PLAIN_MODULES = ("config.api.health", "config.api.metrics")
 _NO_NULL = r"^[^\u0000]*$"
 # What Python counts as a space, which is more than \s is elsewhere.
 _NOT_BLANK = r"^[^\u0000]*[^\u0000\s\u001c-\u001f\u0085][^\u0000]*$"
@@ -125,7 +125,7 @@ def problem_codes(operation: Operation, *, scope: str | None, method: str, in_pa
             codes |= {"csrf_failed", "organization_suspended"}
     if method == "POST":
         codes |= {"invalid_request", "idempotency_key_in_use", "idempotency_key_reused"}
-    if in_path or operation.media:
+    if in_path or (operation.media and not operation.plain):
         codes.add("not_found")
     return [code for code in CATALOGUE if code in codes]
 
@@ -166,7 +166,7 @@ class AutoSchema(openapi.AutoSchema):
         parameters = [_path_parameter(name) for name in uritemplate.variables(self.path)]
         if self.described.query:
             parameters += self._query_parameters(self.described.query)
-        if self.described.media:
+        if self.described.media and not self.described.plain:
             formats = [name for name in self.map_renderers("format") if name != "api"]
             parameters.append({"name": "format", "in": "query", "schema": {"type": "string", "enum": formats}})
         shared = ["RequestId"]

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta
 
-from config.api import docs, health
+from config.api import docs, health, metrics
 from config.api.operations import Operation, Operations, OptionalText, Shape
 
 
@@ -50,6 +50,14 @@ OPERATIONS: Operations = {
     ),
     health.version: Operation(
         "The version that answers", answers={200: Version}, problems=["rate_limited"], plain=True
+    ),
+    metrics.show: Operation(
+        "Metrics for Prometheus",
+        "With `METRICS_TOKEN` as a Bearer token; without such a setting, from this machine alone.",
+        answers={200: None},
+        media={"text/plain": {"type": "string"}},
+        problems=["invalid_credentials", "permission_denied"],
+        plain=True,
     ),
     health.livez: Operation("Does this process answer?", answers={200: Alive}, plain=True),
     health.health: Operation(
