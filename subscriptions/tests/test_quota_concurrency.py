@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
 from threading import Barrier
 
 from django.db import connection, transaction
 from django.utils import timezone
 
+from config.api.problems import Problem
 from config.ids import new_id
 from conftest import Person
-from subscriptions import quota, usage
+from subscriptions import quota, services, usage
 from subscriptions.models import DailyUsage, Meter, UsageAlert
 
 WRITERS = 50
@@ -76,3 +78,24 @@ def test_writers_of_many_meters_neither_deadlock_nor_lose(committed: None, alice
     written = sum(at_once(16, write))
     assert set(Meter.objects.values_list("used", flat=True)) == {written}
     assert sum(DailyUsage.objects.values_list("count", flat=True)) == 4 * written
+
+
+def test_a_smaller_plan_and_writers_at_once_never_pass_its_limit(
+    committed: None, alice: Person, set_meter: Callable[..., Meter]
+) -> None:
+    key, actor = (alice.organization.id, "sandbox"), alice.actor
+    services.change_plan(actor=actor, plan="pro")
+    set_meter(alice, used=9_985, limit=50_000)
+
+    def work(number: int) -> int:
+        if number == 0:
+            with suppress(Problem):
+                services.change_plan(actor=actor, plan="basic")
+            return 0
+        with transaction.atomic():
+            return quota.reserve({key: 1})[key].granted
+
+    granted = sum(at_once(30, work))
+    meter = Meter.objects.get(organization_id=key[0], network=key[1])
+    assert meter.used == 9_985 + granted
+    assert (meter.limit, meter.used <= 10_000) in ((10_000, True), (50_000, False))
