@@ -30,9 +30,8 @@ def _open() -> Q:
 def mail(*, alert_id: str) -> bool:
     """Mail an alert to the owners and admins of its organization; True if this call did.
 
-    Idempotent: who claims the row by compare-and-swap sends it. A process that dies while sending leaves the claim
-    to run out; the e-mail then is sent (perhaps again) by the sweeper. Raises what the mail server raises, after
-    which the next try is five minutes away, ten times at most.
+    Idempotent: who claims the row by compare-and-swap sends it. If the mail server fails or the process dies, the
+    claim runs out and the sweeper has it sent (perhaps again), ten attempts in all.
     """
     mine = UsageAlert.objects.filter(_open(), pk=alert_id, mailed_at=None, attempts__lt=_MAX_ATTEMPTS)
     if not mine.update(claimed_until=timezone.now() + _CLAIM, attempts=F("attempts") + 1):
@@ -56,7 +55,11 @@ def mail(*, alert_id: str) -> bool:
         }
         # A name may hold a line break, which would begin another header.
         subject = " ".join(_SUBJECT.format(**words).split())
-        send_mail(subject, _TEXT.format(**words), None, addresses)
+        try:
+            send_mail(subject, _TEXT.format(**words), None, addresses)
+        except OSError as error:  # of which SMTPException is one
+            log.warning("alert_not_mailed", alert=alert_id, error=repr(error))
+            return False
     UsageAlert.objects.filter(pk=alert_id).update(mailed_at=timezone.now(), claimed_until=None)
     return True
 

@@ -75,8 +75,7 @@ def test_what_got_lost_is_swept_up(alert: UsageAlert) -> None:
 
 def test_a_mail_server_that_is_away_is_tried_again_later(alert: UsageAlert, settings: Settings) -> None:
     settings.EMAIL_BACKEND = f"{__name__}.DeadMailServer"
-    with pytest.raises(ConnectionRefusedError):
-        mail_alert(alert.pk)
+    mail_alert(alert.pk)
     later(alert, minutes=-1)
     assert alerts.forgotten() == []
     settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
