@@ -9,10 +9,12 @@ from config.api.limits import limited
 urlpatterns = [
     path("health", limited("anonymous")(health.health)),
     path("livez", health.livez),
+    path("readyz", health.readyz),
     path("metrics", metrics.show),
     path("api/version", limited("anonymous")(health.version)),
     path("api/schema", docs.SchemaView.as_view(), name="schema"),
     path("api/docs", docs.DocsView.as_view()),
+    path("api/", include("audit.api.urls")),
     path("api/", include("accounts.api.urls")),
     path("api/", include("subscriptions.api.urls")),
     path("api/", include("webhooks.api.urls")),

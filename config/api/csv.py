@@ -17,8 +17,11 @@ def defused(value: Any) -> Any:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """RFC 4180: a line of names, then the rows; None is an empty cell."""
+    return lines([columns]) + lines(rows)
+
+
+def lines(rows: Iterable[Sequence[Any]]) -> str:
+    """The rows alone, for tables that are written piece by piece."""
     out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(columns)
-    writer.writerows([defused(cell) for cell in row] for row in rows)
+    csv.writer(out).writerows([defused(cell) for cell in row] for row in rows)
     return out.getvalue()

@@ -19,7 +19,7 @@ from config import context
 from config.api.problems import Problem, problem_response
 
 _LENGTH = re.compile("[0-9]{1,18}")
-_PROGRAM_PATHS = ("/api/", "/health", "/livez")
+_PROGRAM_PATHS = ("/api/", "/health", "/livez", "/readyz", "/metrics")
 
 
 def _from_program(request: HttpRequest) -> bool:

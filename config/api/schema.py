@@ -60,6 +60,12 @@ OPERATIONS: Operations = {
         plain=True,
     ),
     health.livez: Operation("Does this process answer?", answers={200: Alive}, plain=True),
+    health.readyz: Operation(
+        "Can this process do its work?",
+        "Asks the database, its migrations and the broker.",
+        answers={200: Health, 503: Health},
+        plain=True,
+    ),
     health.health: Operation(
         "The state of every part", answers={200: Health, 503: Health}, problems=["rate_limited"], plain=True
     ),

@@ -4,17 +4,22 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
 from django.core.cache import cache
+from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
 from pytest_django import Settings
 
 from config import pulse
+from config.api import health
 from config.tasks import pulse as pulse_task
-from conftest import Person
+from conftest import Person, wait_for
 from instances.models import Instance
 
 pytestmark = pytest.mark.django_db
@@ -38,7 +43,7 @@ def parts(client: Client, status: int) -> dict[str, Any]:
 
 def test_all_is_well(client: Client) -> None:
     found = parts(client, 200)
-    assert set(found) == {"database", "redis", "tasks", "live", "session_workers", "sandbox"}
+    assert set(found) == {"database", "migrations", "redis", "tasks", "live", "session_workers", "sandbox"}
     assert all(part["ok"] for part in found.values())
 
 
@@ -55,7 +60,12 @@ def test_without_redis_the_rest_is_still_told(client: Client, settings: Settings
     settings.CACHES = settings.CACHES | {"default": gone}
     found = parts(client, 503)
     assert "Redis does not answer" in found["redis"]["detail"]
-    assert {name for name, state in found.items() if state["ok"]} == {"database", "session_workers", "sandbox"}
+    assert {name for name, state in found.items() if state["ok"]} == {
+        "database",
+        "migrations",
+        "session_workers",
+        "sandbox",
+    }
 
 
 def test_a_number_without_a_session_worker_is_told(client: Client, instance: Instance) -> None:
@@ -100,3 +110,50 @@ def test_the_version_is_the_one_of_the_file(client: Client) -> None:
     version = (django_settings.BASE_DIR / "VERSION").read_text().strip()
     assert client.get("/api/version").json() == {"name": "whatsapp-api", "version": version}
     assert client.head("/api/version").status_code == 200
+
+
+def test_a_process_whose_servers_answer_is_ready(client: Client) -> None:
+    answer = client.get("/readyz")
+    assert (answer.status_code, set(answer.json()["parts"])) == (200, {"database", "migrations", "broker"})
+
+
+def test_without_the_broker_a_process_is_not_ready(client: Client, settings: Settings) -> None:
+    settings.CACHES = {"default": settings.CACHES["default"] | {"LOCATION": "unix:///nowhere/valkey.sock"}}
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert [name for name, state in answer.json()["parts"].items() if not state["ok"]] == ["broker"]
+
+
+@pytest.mark.usefixtures("committed")
+def test_a_process_whose_migrations_are_not_applied_is_not_ready(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "_migrated", False)
+    applied = MigrationRecorder(connection)
+    applied.record_unapplied("audit", "0002_append_only")
+    try:
+        answer = client.get("/readyz")
+        assert answer.status_code == 503
+        assert answer.json()["parts"]["migrations"]["detail"] == "1 migrations are not applied: run manage.py migrate."
+    finally:
+        applied.record_applied("audit", "0002_append_only")
+    assert client.get("/readyz").status_code == 200
+
+
+def test_a_server_that_takes_any_time_not_to_answer_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "PATIENCE_SECONDS", 0.2)
+    answered, asked = threading.Event(), []
+
+    def hang() -> dict[str, dict[str, Any]]:
+        asked.append(1)
+        answered.wait(20)
+        return {"database": health.part(True)}
+
+    watched = health._Watched(hang)
+    started = time.monotonic()
+    for _ in range(3):
+        assert not watched.parts(["database"])["database"]["ok"]
+    assert time.monotonic() - started < 5
+    assert len(asked) == 1
+    answered.set()
+    assert wait_for(lambda: watched.parts(["database"])["database"]["ok"])
