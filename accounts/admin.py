@@ -1,22 +1,26 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
+from django.core.exceptions import PermissionDenied
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 from rest_framework_api_key.models import APIKey as UnusedKey
 from unfold.admin import TabularInline
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from accounts import organizations
-from accounts.models import ApiKey, Membership, Organization, SuspensionReason, User
-from config.admin import ModelAdmin, ReadOnlyAdmin, linked
+from accounts import api_keys, operators, organizations, sessions
+from accounts.models import ApiKey, Invitation, Mail, Membership, Organization, Session, SuspensionReason, User
+from config.admin import LogAdmin, ModelAdmin, ReadOnlyAdmin, linked
+from config.api.problems import Problem
 
 admin.site.unregister([Group, UnusedKey])
 
@@ -53,15 +57,18 @@ class UserAdmin(ModelAdmin, DjangoUserAdmin):
     filter_horizontal: ClassVar[list[str]] = []
     autocomplete_fields = ["groups"]
     fieldsets = [
-        (None, {"fields": ["id", "email", "name", "password"]}),
+        (None, {"fields": ["id", "email", "email_verified_at", "pending_email", "name", "password"]}),
         ("Rights", {"fields": ["is_active", "is_staff", "is_superuser", "groups"]}),
         ("Dates", {"fields": ["last_login", "date_joined"]}),
     ]
     add_fieldsets = [
         (None, {"fields": ["email", "name", "usable_password", "password1", "password2", "is_staff", "is_superuser"]})
     ]
-    readonly_fields = ["id", "email", "is_active", "last_login", "date_joined"]
+    readonly_fields = [
+        "id", "email", "email_verified_at", "pending_email", "is_active", "last_login", "date_joined"
+    ]  # fmt: skip
     inlines = [MembershipInline]
+    actions_detail = ["end_sessions", "deactivate", "reactivate"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         return super().get_queryset(request).annotate(organization_count=Count("memberships"))
@@ -77,6 +84,76 @@ class UserAdmin(ModelAdmin, DjangoUserAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return False
+
+    def act(self, request: HttpRequest, object_id: str, work: Callable[[Any], str]) -> HttpResponse:
+        def allowed(user: User) -> str:
+            if not self.has_change_permission(request, user):
+                raise PermissionDenied
+            return work(user)
+
+        return super().act(request, object_id, allowed)
+
+    def offers(self, action: str, obj: Any) -> bool:
+        if action == "end_sessions":
+            return bool(obj.sessions.live().exists())
+        return bool(obj.is_active) == (action == "deactivate")
+
+    @action(
+        description="End sessions",
+        icon="logout",
+        permissions=["act"],
+        dialog={
+            "title": "End all sessions of this person?",
+            "description": "They have to log in again everywhere. API keys work on.",
+            "form_class": None,
+            "form_submit_text": "End sessions",
+        },
+    )
+    def end_sessions(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
+        def work(user: User) -> str:
+            sessions.end_all(user_id=user.pk)
+            return f"{user} has to log in again."
+
+        return self.act(request, object_id, work)
+
+    @action(
+        description="Deactivate",
+        icon="person_off",
+        variant=ActionVariant.DANGER,
+        permissions=["act"],
+        dialog={
+            "title": "Deactivate this person?",
+            "description": "They are logged out at once and cannot log in. Memberships and API keys stay as they are.",
+            "form_class": None,
+            "form_submit_text": "Deactivate",
+        },
+    )
+    def deactivate(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
+        def work(user: User) -> str:
+            if user.pk == request.user.pk:
+                raise Problem("permission_denied", "You cannot deactivate yourself.")
+            operators.deactivate(user=user)
+            return f"{user} is deactivated."
+
+        return self.act(request, object_id, work)
+
+    @action(
+        description="Reactivate",
+        icon="person",
+        permissions=["act"],
+        dialog={
+            "title": "Let this person log in again?",
+            "description": "Their password and memberships are as they were.",
+            "form_class": None,
+            "form_submit_text": "Reactivate",
+        },
+    )
+    def reactivate(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
+        def work(user: User) -> str:
+            operators.reactivate(user=user)
+            return f"{user} may log in again."
+
+        return self.act(request, object_id, work)
 
     def get_inlines(self, request: HttpRequest, obj: User | None) -> list[type[Any]]:
         return [*super().get_inlines(request, obj)] if obj else []
@@ -180,3 +257,89 @@ class ApiKeyAdmin(ReadOnlyAdmin):
         ("May", {"fields": ["mode", "scopes", "instances", "allowed_ips"]}),
         ("Life", {"fields": ["revoked", "expiry_date", "last_used_at"]}),
     ]
+    actions_detail = ["revoke"]
+
+    def offers(self, action: str, obj: Any) -> bool:
+        return not obj.revoked
+
+    @action(
+        description="Revoke",
+        icon="key_off",
+        variant=ActionVariant.DANGER,
+        permissions=["act"],
+        dialog={
+            "title": "Revoke this key?",
+            "description": "Programs that use it are refused at once. This cannot be undone.",
+            "form_class": None,
+            "form_submit_text": "Revoke",
+        },
+    )
+    def revoke(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
+        def work(key: ApiKey) -> str:
+            api_keys.revoke_key(key=key)
+            return f"{key.name} is revoked."
+
+        return self.act(request, object_id, work)
+
+
+@admin.register(Session)
+class SessionAdmin(LogAdmin):
+    """Logins: families of tokens, and browsers."""
+
+    list_display = ["created_at", linked("user"), "state", "address", "last_used_at", "expires_at"]
+    list_filter = ["revoked_reason"]
+    search_fields = ["=user__email", "=address"]
+    search_help_text = "A whole e-mail or IP address, or an id: ses_…, usr_…"
+    id_fields = {"usr": "user"}
+    list_select_related = ["user"]
+    fields = ["id", "user", "address", "user_agent", "created_at", "last_used_at", "expires_at"]
+    fields += ["revoked_at", "revoked_reason"]
+    actions_detail = ["end"]
+
+    @display(description="state", label={"live": "success", "expired": "default", "ended": "default"})
+    def state(self, session: Session) -> tuple[str, str]:
+        if session.revoked_at is not None:
+            return "ended", session.get_revoked_reason_display() or "Ended"
+        return ("live", "Live") if session.expires_at > timezone.now() else ("expired", "Expired")
+
+    def offers(self, action: str, obj: Any) -> bool:
+        return obj.revoked_at is None and obj.expires_at > timezone.now()
+
+    @action(
+        description="End",
+        icon="logout",
+        variant=ActionVariant.DANGER,
+        permissions=["act"],
+        dialog={
+            "title": "End this session?",
+            "description": "Its tokens, its sockets and its browser are logged out at once.",
+            "form_class": None,
+            "form_submit_text": "End",
+        },
+    )
+    def end(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
+        def work(session: Session) -> str:
+            sessions.end(user_id=session.user_id, session_id=session.pk, reason=Session.Revoked.REVOKED)
+            return "The session is over."
+
+        return self.act(request, object_id, work)
+
+
+@admin.register(Invitation)
+class InvitationAdmin(ReadOnlyAdmin):
+    list_display = ["email", linked("organization"), "role", "created_at", "expires_at", "accepted_at", "revoked_at"]
+    search_fields = ["email", "organization__name"]
+    search_help_text = "An e-mail address, an organization's name, or an id: inv_…, org_…"
+    id_fields = {"org": "organization"}
+    list_select_related = ["organization"]
+    ordering = ["-id"]
+
+
+@admin.register(Mail)
+class MailAdmin(LogAdmin):
+    """What was mailed to whom, and what still waits; the text is made when it is sent."""
+
+    list_display = ["created_at", "kind", "to", "attempts", "sent_at", "next_attempt_at"]
+    list_filter = ["kind"]
+    search_fields = ["=to", "=subject_id"]
+    search_help_text = "A whole e-mail address, the id of what it is about, or an id: eml_…"

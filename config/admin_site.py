@@ -98,6 +98,7 @@ UNFOLD: dict[str, Any] = {
                 "items": [
                     _item("Organizations", "domain", "accounts.organization"),
                     _item("Users", "group", "accounts.user"),
+                    _item("Invitations", "mail", "accounts.invitation"),
                     _item("API keys", "key", "accounts.apikey"),
                     _item("Subscriptions", "receipt_long", "subscriptions.subscription"),
                     _item("Plans", "sell", "subscriptions.plan"),
@@ -127,6 +128,8 @@ UNFOLD: dict[str, Any] = {
                 "separator": True,
                 "items": [
                     _item("Audit log", "policy", "audit.entry"),
+                    _item("Sessions", "login", "accounts.session"),
+                    _item("E-mails", "outgoing_mail", "accounts.mail"),
                     _item("Groups", "shield_person", "auth.group"),
                 ],
             },

@@ -37,7 +37,9 @@ def running() -> Iterator[Windows]:
     found = _executable()
     if found is None:
         message = "There is no browser: install Chromium, or name one in BROWSER."
-        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
     executable, environ = found
     # The driver runs an event loop, beside which Django would refuse to touch the database: it has its own thread.
     with ThreadPoolExecutor(1) as thread:
@@ -91,12 +93,12 @@ class Window:
         return self._windows.thread.submit(steps, self._page).result()
 
     def open(self, path: str) -> None:
-        """Go there and wait until nothing is loaded any more. The page has to fit into the window."""
+        """Go there and wait until it is loaded. The page has to fit into the window."""
         self.do(lambda page: self._open(page, path))
 
     @staticmethod
     def _open(page: Page, path: str) -> None:
-        answer = page.goto(path, wait_until="networkidle")
+        answer = page.goto(path, wait_until="load")
         assert answer is not None
         assert answer.status == 200, f"{path}: {answer.status}"
         wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
