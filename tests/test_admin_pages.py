@@ -231,3 +231,31 @@ def test_an_action_needs_a_csrf_token(operator: Client, tenant: Tenant) -> None:
     assert strict.post(address, {"_form_submitted": "on"}).status_code == 403
     organization.refresh_from_db()
     assert organization.suspended_at is None
+
+
+def test_the_dashboard_shows_an_operator_only_what_they_may_view(tenant: Tenant) -> None:
+    user = User.objects.create_user("partly@example.com", PASSWORD, name="Partly", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=["view_organization", "view_entry"]))
+    text = _read(_logged_in(user), "/admin/")
+    assert re.findall(r'data-figure="([^"]+)"', text) == ["Organizations"]
+    assert re.findall(r'data-panel="([^"]+)"', text) == ["Recent acts"]
+
+
+def test_the_dashboard_works_without_a_cache(
+    operator: Client, tenant: Tenant, settings: Any, unused_tcp_port: int
+) -> None:
+    settings.CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": f"redis://127.0.0.1:{unused_tcp_port}",
+        }
+    }
+    assert 'data-figure="Messages, 24 hours"' in _read(operator, "/admin/")
+
+
+def test_the_dashboard_asks_the_database_nothing_twice_within_seconds(operator: Client, tenant: Tenant) -> None:
+    with CaptureQueriesContext(connection) as first:
+        _read(operator, "/admin/")
+    with CaptureQueriesContext(connection) as second:
+        _read(operator, "/admin/")
+    assert len(second) < 6 < len(first) < 60, [query["sql"] for query in second]
