@@ -101,7 +101,9 @@ def _join(user: User, invitation: Invitation) -> Membership:
     now = timezone.now()
     if not Invitation.objects.pending().filter(pk=invitation.pk).update(accepted_at=now):
         raise email_tokens.invalid_token()
-    User.objects.filter(pk=user.pk, email_verified_at=None).update(email_verified_at=now)
+    if user.email_verified_at is None:
+        user.email_verified_at = now
+        user.save(update_fields=["email_verified_at"])
     membership, joined = Membership.objects.get_or_create(
         organization_id=invitation.organization_id, user=user, defaults={"role": invitation.role}
     )

@@ -9,15 +9,21 @@ import orjson
 import pytest
 from channels.layers import get_channel_layer
 from channels.testing import WebsocketCommunicator
+from django.db import connection as db_connection
 from django.db import transaction
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
-from accounts.models import ApiKey, Membership, User
+from accounts import authentication
+from accounts.actor import Actor
+from accounts.models import ApiKey, Membership, Session, User
+from accounts.organizations import suspend
 from accounts.sessions import issue_tokens
 from config.api.problems import Problem
 from config.asgi import application
 from config.ids import new_id
-from conftest import Person
-from webhooks import live, tickets
+from conftest import Person, bearer
+from webhooks import live, revocation, tickets
 from webhooks.announcer import group_of
 from webhooks.blocking import closing_connections
 from webhooks.events import append
@@ -265,3 +271,120 @@ async def test_a_reader_that_takes_nothing_is_cut_off_with_4408(
     assert await answers.get() == {"type": "websocket.close", "code": 4408}
     requests.put_nowait({"type": "websocket.disconnect", "code": 4408})
     await served
+
+
+def _end_session(person: Person) -> None:
+    Session.objects.filter(user=person.user).update(revoked_at=timezone.now())
+
+
+def _take_membership(person: Person) -> None:
+    Membership.objects.filter(user=person.user).delete()
+
+
+@pytest.mark.parametrize("by_ticket", [False, True])
+@pytest.mark.parametrize("act", [_end_session, _take_membership])
+async def test_a_lost_session_or_membership_closes_the_socket_within_a_second(
+    alice: Person, access: str, act: Callable[[Person], None], by_ticket: bool
+) -> None:
+    path, credential = "/ws/events", access
+    if by_ticket:
+        answer = await outside(bearer(access).post, "/api/events/ticket")
+        path, credential = f"/ws/events?ticket={answer.json()['ticket']}", ""
+    async with socket(credential, path=path) as communicator:
+        assert await opens(communicator)
+        await outside(act, alice)
+        async with asyncio.timeout(1):
+            assert await close_code(communicator) == 4401
+
+
+async def test_a_ticket_of_a_key_that_was_revoked_meanwhile_opens_nothing(alice: Person, key: str) -> None:
+    answer = await outside(bearer(key).post, "/api/events/ticket")
+    await outside(ApiKey.objects.update, revoked=True)
+    async with socket(path=f"/ws/events?ticket={answer.json()['ticket']}") as communicator:
+        assert not await opens(communicator)
+
+
+async def test_a_key_of_other_addresses_opens_nothing(alice: Person, key: str) -> None:
+    answer = await outside(bearer(key).post, "/api/events/ticket")
+    await outside(ApiKey.objects.update, allowed_ips=["192.0.2.0/24"])
+    authentication.forget()
+    async with socket(key) as direct, socket(path=f"/ws/events?ticket={answer.json()['ticket']}") as by_ticket:
+        assert not await opens(direct)
+        assert not await opens(by_ticket)
+    async with socket(key, x_forwarded_for="192.0.2.7") as communicator:  # from the Unix socket of the front server
+        assert await opens(communicator)
+
+
+async def test_a_key_whose_instances_change_is_cut_off(key: str) -> None:
+    async with socket(key) as communicator:
+        assert await opens(communicator)
+        await outside(ApiKey.objects.update, instances=[new_id("ins")])
+        assert await close_code(communicator) == 4401
+
+
+async def test_a_suspended_organization_is_still_heard(alice: Person, key: str, draft: Any) -> None:
+    async with socket(key) as communicator:
+        assert await opens(communicator)
+        await outside(suspend, organization=alice.organization, reason="operator")
+        assert await communicator.receive_nothing(timeout=3 * revocation.CHECK_SECONDS)
+        (event,) = await outside(commit, draft())
+        assert await received(communicator, 1) == [event.payload()]
+
+
+async def test_a_limited_key_hears_its_instances_alone(
+    alice: Person, key: str, draft: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "CHECK_SECONDS", 0.3)
+    mine, other = new_id("ins"), new_id("ins")
+    await outside(ApiKey.objects.update, instances=[mine])
+    async with socket(key) as communicator:
+        assert await opens(communicator)
+        await outside(commit, draft(instance_id=other), draft(instance_id=None), draft(instance_id=other))
+        (event,) = await outside(commit, draft(instance_id=mine))
+        assert await received(communicator, 1) == [event.payload()]
+        await outside(commit_unannounced, draft(instance_id=other), draft(instance_id=None))
+        (event,) = await outside(commit_unannounced, draft(instance_id=mine))
+        assert await received(communicator, 1) == [event.payload()]
+
+
+async def test_a_header_picks_the_organization_of_a_socket(
+    alice: Person, charlie: Person, access: str, draft: Any
+) -> None:
+    def join() -> None:
+        Membership.objects.create(organization=charlie.organization, user=alice.user, role="viewer")
+
+    async with socket(access, x_organization=charlie.organization.id) as foreign:
+        assert not await opens(foreign)
+    await outside(join)
+    authentication.forget()
+    async with socket(access, x_organization=charlie.organization.id) as communicator:
+        assert await opens(communicator)
+        await outside(commit, draft())
+        (event,) = await outside(commit, draft(organization_id=charlie.organization.id, instance_id=new_id("ins")))
+        assert await received(communicator, 1) == [event.payload()]
+
+
+async def test_two_credentials_open_nothing(alice: Person, key: str, access: str) -> None:
+    async with socket(access, x_api_key=key) as communicator:
+        assert not await opens(communicator)
+    headers = [(b"authorization", f"Bearer {access}".encode())] * 2
+    communicator = WebsocketCommunicator(application, "/ws/events", headers=headers)
+    assert not await opens(communicator)
+
+
+def actor_of(key: str) -> Actor:
+    return authentication.actor_of_key(key, "127.0.0.1")
+
+
+async def test_all_sockets_of_a_process_are_checked_with_two_queries(alice: Person, key: str, access: str) -> None:
+    actors = {
+        await outside(lambda: alice.actor),
+        *[await outside(actor_of, await outside(alice.key)) for _ in range(5)],
+    }
+
+    def count() -> int:
+        with CaptureQueriesContext(db_connection) as queries:
+            assert revocation.still_allowed(actors) == actors
+        return len(queries)
+
+    assert await outside(count) == 2
