@@ -15,7 +15,7 @@ from rest_framework.test import APIClient
 
 from config.api.openapi import document
 
-NOT_DESCRIBED = {"/api/docs", "/admin/", "/admin/login/", "/metrics"}  # pages for people, and for Prometheus
+NOT_DESCRIBED = {"/api/docs", "/account/", "/admin/", "/admin/login/", "/metrics"}  # for people, and for Prometheus
 
 
 def _routes(resolver: URLResolver | None = None, prefix: str = "/") -> Iterator[tuple[str, Any]]:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, cast
 import redis
 import structlog
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponseBase
 from django.utils.crypto import salted_hmac
 from django_ratelimit.core import ALL, EXPIRATION_FUDGE, _get_window, _make_cache_key, get_usage
 from redis.backoff import NoBackoff
@@ -91,12 +91,12 @@ def check_email(request: HttpRequest, email: str) -> None:
 
 def limited(
     name: str, *, email_field: str = ""
-) -> Callable[[Callable[..., HttpResponse]], Callable[..., HttpResponse]]:
+) -> Callable[[Callable[..., HttpResponseBase]], Callable[..., HttpResponseBase]]:
     """`check_stranger` for plain views of Django. ``auth`` counts what is posted, also by the form's e-mail address."""
 
-    def decorate(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    def decorate(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
         @wraps(view)
-        def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             try:
                 if name != "auth" or request.method == "POST":
                     check_stranger(request, name)
@@ -112,7 +112,7 @@ def limited(
     return decorate
 
 
-def add_headers(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+def add_headers(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
     """Tell of every policy that counted the request."""
     usages: list[Usage] = getattr(request, "rate_limits", [])
     if usages:
