@@ -123,9 +123,9 @@ RATE_LIMITS = {
 _read.section("E-mail")
 EMAIL_URL = _read.mail(
     "EMAIL_URL",
-    Per("consolemail://", "dummymail://"),
-    "The mail server, as `smtp+tls://user:password@host:587`. `consolemail://` writes to the log of the task worker, "
-    "`dummymail://` drops every e-mail.",
+    Per("filemail:///{VAR_DIR}/mail", "dummymail://"),
+    "The mail server, as `smtp+tls://user:password@host:587`. `filemail:///PATH` makes a file of each e-mail, "
+    "`dummymail://` drops them all.",
 )
 DEFAULT_FROM_EMAIL = _read.text("DEFAULT_FROM_EMAIL", "WhatsApp API <noreply@localhost>", "Who our e-mails come from.")
 
