@@ -10,8 +10,8 @@ from config import env
 from stack.options import SETTINGS
 
 ROOT = Path(__file__).resolve().parent.parent
-# Not settings: a guard against a library's surprise, an import path, a parent's process id, a test runner's mark.
-OTHERS = {"NEONIZE_BOT_TAG", "PYTHONPATH", "STACK_PARENT", "PYTEST_XDIST_WORKER"}
+# Not settings: guards against what libraries do by themselves, an import path, a parent's process id, a test runner's mark.
+OTHERS = {"NEONIZE_BOT_TAG", "PROMETHEUS_MULTIPROC_DIR", "PYTHONPATH", "STACK_PARENT", "PYTEST_XDIST_WORKER"}
 
 
 def _names_read(source: ast.AST) -> Iterator[str]:
