@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import Any
 
@@ -13,15 +14,17 @@ from django.utils.module_loading import import_string
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup()
 
-from config import context, pulse  # noqa: E402
+from config import checks, context, pulse  # noqa: E402
+from config.api.problems import CONTENT_TYPE, Problem  # noqa: E402
 
 context.set_process_source("socket")
 
 
 async def not_found(scope: Any, receive: Any, send: Any) -> None:
-    headers = [(b"content-type", b"text/plain; charset=utf-8")]
-    await send({"type": "http.response.start", "status": 404, "headers": headers})
-    await send({"type": "http.response.body", "body": b"Not found.\n"})
+    problem = Problem("not_found", "Only WebSockets are served here.")
+    headers = [(b"content-type", CONTENT_TYPE.encode())]
+    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+    await send({"type": "http.response.body", "body": json.dumps(problem.body()).encode()})
 
 
 async def refuse(scope: Any, receive: Any, send: Any) -> None:
@@ -40,4 +43,5 @@ application = ProtocolTypeRouter(
         ),
     }
 )
+checks.speak()
 pulse.start("live")

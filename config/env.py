@@ -108,6 +108,10 @@ MAX_BODY_BYTES = _read.number(
     "MAX_BODY_BYTES", 1024 * 1024, 1024, 1024 * 1024 * 1024, "The largest request body that is taken."
 )
 
+CORS_ALLOWED_ORIGINS = _read.origins(
+    "CORS_ALLOWED_ORIGINS", [], "Origins whose pages may call `/api/` from a browser, with a token and without cookies."
+)
+
 _read.section("Rate limits")
 RATE_LIMITS = {
     "anonymous": _read.rate("RATE_LIMIT_ANONYMOUS", "300/m", "By address: requests without valid credentials."),

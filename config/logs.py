@@ -49,6 +49,7 @@ _QUIET = {
     "httpcore": "WARNING",
     "asyncio": "WARNING",
     "django.request": "ERROR",  # refused requests are the caller's business
+    "django.security": "CRITICAL",  # likewise: foreign hosts and the like
     "django.db.backends": "INFO",  # at DEBUG it shows parameters
     # Celery tells of each task twice; wake-ups and sweeps would drown everything else.
     "celery.worker.strategy": "WARNING",

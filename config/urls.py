@@ -26,7 +26,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
 ]
 
-handler400 = "config.api.problems.bad_request"
-handler403 = "config.api.problems.permission_denied"
-handler404 = "config.api.problems.not_found"
-handler500 = "config.api.problems.server_error"
+handler400 = "config.api.handlers.bad_request"
+handler403 = "config.api.handlers.permission_denied"
+handler404 = "config.api.handlers.not_found"
+handler500 = "config.api.handlers.server_error"

@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import structlog
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
-from django.http import Http404
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, UnreadablePostError
+from redis.exceptions import RedisError
 from rest_framework import exceptions
 from rest_framework.exceptions import ErrorDetail
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
-from config.api.problems import CONTENT_TYPE, FieldError, Problem
+from config.api.problems import CONTENT_TYPE, FieldError, Problem, escaped
 from config.api.renderers import JSONRenderer
+
+log = structlog.get_logger(__name__)
 
 _CODES = {
     exceptions.ParseError: "malformed_json",
@@ -27,14 +32,17 @@ _CODES = {
     exceptions.PermissionDenied: "permission_denied",
     PermissionDenied: "permission_denied",
     RequestDataTooBig: "body_too_large",
+    UnreadablePostError: "invalid_request",
 }
+# The database does not answer, or gave up: a dead server, an empty pool, a lock that was not to be had.
+_AWAY = (OperationalError, InterfaceError, RedisError)
 
 
 def field_errors(detail: Any, pointer: str = "") -> Iterator[FieldError]:
     """Walk the REST framework's nested error detail."""
     if isinstance(detail, dict):
         for name, inner in detail.items():
-            path = pointer if name == "non_field_errors" else f"{pointer}/{name}"
+            path = pointer if name == "non_field_errors" else f"{pointer}/{escaped(name)}"
             yield from field_errors(inner, path)
     elif isinstance(detail, list):
         for index, inner in enumerate(detail):
@@ -52,6 +60,9 @@ def as_problem(error: Exception) -> Problem | None:
     if isinstance(error, exceptions.ValidationError):
         errors = list(field_errors(error.detail))
         return Problem("invalid_request", "Some fields are not valid.", errors=errors)
+    if isinstance(error, _AWAY):
+        log.error("unavailable", error=repr(error))
+        return Problem("unavailable", headers={"Retry-After": "5"})
     for kind, code in _CODES.items():
         if isinstance(error, kind):
             detail = str(error.detail) if isinstance(error, exceptions.APIException) else ""

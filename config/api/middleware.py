@@ -12,14 +12,15 @@ from django.contrib.auth import middleware as auth
 from django.contrib.messages import middleware as messages
 from django.contrib.sessions import middleware as sessions
 from django.http import HttpRequest, HttpResponse
-from django.middleware import csrf
+from django.middleware import common, csrf
 from whitenoise.middleware import WhiteNoiseMiddleware
 
 from config import context
 from config.api.problems import Problem, problem_response
 
 _LENGTH = re.compile("[0-9]{1,18}")
-_PROGRAM_PATHS = ("/api/", "/health", "/livez", "/readyz", "/metrics")
+_PROBES = ("/health", "/livez", "/readyz", "/metrics")
+_PROGRAM_PATHS = ("/api/", *_PROBES)
 
 
 def _from_program(request: HttpRequest) -> bool:
@@ -34,6 +35,32 @@ class _BrowserOnly:
         if _from_program(request):
             return self.get_response(request)
         return cast(HttpResponse, super().__call__(request))  # type: ignore[misc]
+
+
+class CommonMiddleware(common.CommonMiddleware):
+    """Checks the host; whoever probes this process itself may call it by any name."""
+
+    def process_request(self, request: HttpRequest) -> Any:
+        return None if request.path_info in _PROBES else super().process_request(request)
+
+
+class SecurityHeadersMiddleware:
+    """What the packages allow a browser to do with an answer, beside the headers of Django's SecurityMiddleware."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        response.headers.setdefault("Permissions-Policy", settings.PERMISSIONS_POLICY)
+        if not response.get("Content-Type", "").startswith("text/html"):
+            policy = settings.CONTENT_SECURITY_POLICY
+        elif request.path_info.startswith("/admin/"):
+            policy = settings.CONTENT_SECURITY_POLICY_ADMIN
+        else:
+            policy = settings.CONTENT_SECURITY_POLICY_PAGES
+        response.headers.setdefault("Content-Security-Policy", policy)
+        return response
 
 
 class SessionMiddleware(_BrowserOnly, sessions.SessionMiddleware):

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
 from http import HTTPStatus
-from importlib import import_module
 from typing import Any, cast
 
 import msgspec
@@ -25,7 +23,7 @@ from drf_spectacular.utils import Direction
 from rest_framework.fields import CharField
 from rest_framework.views import APIView  # noqa: TID251 (only a type)
 
-from config.api.operations import Operation, ProblemDetails
+from config.api.operations import Operation, ProblemDetails, operation_of
 from config.api.problems import CATALOGUE, CONTENT_TYPE
 from config.api.serializers import Input
 
@@ -99,19 +97,11 @@ PARAMETERS: dict[str, dict[str, Any]] = {
 }
 
 
-def operation_of(view: type[APIView], method: str) -> Operation | None:
-    """The description of a view's method, from the ``schema`` module beside the method's own module."""
-    function = getattr(view, method.lower())
-    operations = import_module(f"{function.__module__.rpartition('.')[0]}.schema").OPERATIONS
-    by_function = {inspect.unwrap(key): operation for key, operation in operations.items()}
-    return by_function.get(inspect.unwrap(function))
-
-
 def problem_codes(operation: Operation, *, scope: str | None, method: str, in_path: bool) -> list[str]:
     """Every code an operation may refuse with, in the order of the catalogue."""
     codes = {"internal_error", *operation.problems}
     if not operation.plain:
-        codes |= {"not_acceptable", "rate_limited"}
+        codes |= {"not_acceptable", "unknown_parameter", "rate_limited", "unavailable"}
     if operation.body or operation.query or operation.paged:
         codes.add("invalid_request")
     if operation.paged:

@@ -6,13 +6,17 @@ dictionaries, and a test holds them against the shapes, in which no undescribed 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
+from importlib import import_module
 from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 from msgspec import Meta
+from rest_framework.views import APIView  # noqa: TID251 (only a type)
 
 from config.api.serializers import Input
 
@@ -82,5 +86,22 @@ class Operation:
     plain: bool = False
     example: Mapping[str, Any] | None = None
 
+    @property
+    def parameters(self) -> frozenset[str]:
+        """What may stand in the query of the address; ``format`` chooses among the forms of every answer."""
+        fields = self.query().fields if self.query else ()
+        return frozenset({"format", *fields, *(("limit", "cursor") if self.paged else ())})
+
 
 Operations = Mapping[Method, Operation]
+
+
+def operation_of(view: type[APIView], method: str) -> Operation | None:
+    """The description of a view's method, from the ``schema`` module beside the method's own module."""
+    function = inspect.unwrap(getattr(view, method.lower()))
+    return _described(f"{function.__module__.rpartition('.')[0]}.schema").get(function)
+
+
+@cache
+def _described(module: str) -> dict[Method, Operation]:
+    return {inspect.unwrap(method): operation for method, operation in import_module(module).OPERATIONS.items()}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from django.http import HttpRequest, JsonResponse
+from django.http import JsonResponse
 
 from config.api.request_id import current_request_id
 
@@ -18,6 +18,8 @@ CONTENT_TYPE = "application/problem+json"
 CATALOGUE: dict[str, tuple[int, str]] = {
     "malformed_json": (400, "The request body is not valid JSON"),
     "invalid_request": (400, "The request is not valid"),
+    "unknown_parameter": (400, "The address has a parameter that is not known"),
+    "host_not_allowed": (400, "This host is not served here"),
     "invalid_cursor": (400, "The cursor is not valid"),
     "not_authenticated": (401, "Credentials are missing"),
     "invalid_credentials": (401, "The credentials are not valid"),
@@ -111,6 +113,11 @@ class Problem(Exception):
         return body | self.extensions
 
 
+def escaped(name: object) -> str:
+    """A name as one step of a JSON pointer (RFC 6901)."""
+    return str(name).replace("~", "~0").replace("/", "~1")
+
+
 def problem_response(problem: Problem) -> JsonResponse:
     """The problem as a plain Django response, for places outside the REST framework."""
     response = JsonResponse(problem.body(), status=problem.status, content_type=CONTENT_TYPE)
@@ -122,23 +129,3 @@ def problem_response(problem: Problem) -> JsonResponse:
 def invalid(pointer: str, code: str, detail: str) -> Problem:
     """A 400 that points at one field."""
     return Problem("invalid_request", detail, errors=[FieldError(pointer, code, detail)])
-
-
-def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:
-    return problem_response(Problem("invalid_request"))
-
-
-def permission_denied(request: HttpRequest, exception: Exception) -> JsonResponse:
-    return problem_response(Problem("permission_denied"))
-
-
-def not_found(request: HttpRequest, exception: Exception) -> JsonResponse:
-    return problem_response(Problem("not_found", "There is no such page or object."))
-
-
-def server_error(request: HttpRequest) -> JsonResponse:
-    return problem_response(Problem("internal_error"))
-
-
-def csrf_failure(request: HttpRequest, reason: str = "") -> JsonResponse:
-    return problem_response(Problem("csrf_failed"))

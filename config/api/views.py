@@ -12,6 +12,8 @@ from rest_framework.response import Response
 from config import context
 from config.api import idempotency, limits
 from config.api.caller import caller_of
+from config.api.operations import operation_of
+from config.api.problems import FieldError, Problem, escaped
 
 
 class APIView(views.APIView):  # noqa: TID251 (this is what replaces it)
@@ -48,10 +50,13 @@ class APIView(views.APIView):  # noqa: TID251 (this is what replaces it)
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
         response = super().finalize_response(request, response, *args, **kwargs)
         limits.add_headers(getattr(request, "_request", request), response)
+        response.headers.setdefault("Cache-Control", "no-store")  # keys, tokens and messages are in most of them
         return response
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
+        if request.META.get("QUERY_STRING") and self.schema is not None:  # a page that is no operation has none
+            self._refuse_unknown_parameters(request)
         if idempotency.HEADER in request.META and request.method == "POST" and self.idempotency != "own":
             self._once(request)
 
@@ -64,3 +69,10 @@ class APIView(views.APIView):  # noqa: TID251 (this is what replaces it)
             return idempotency.once(claim, partial(view, *args, **kwargs), self.idempotency)
 
         self.post = post  # of this request's own view object; dispatch looks it up after `initial`
+
+    def _refuse_unknown_parameters(self, request: Request) -> None:
+        method = "GET" if request.method == "HEAD" else str(request.method)
+        operation = operation_of(type(self), method) if hasattr(self, method.lower()) else None
+        if operation and (unknown := sorted(request.query_params.keys() - operation.parameters)):
+            words = "This parameter is not known here."
+            raise Problem("unknown_parameter", errors=[FieldError(f"/{escaped(n)}", "unknown", words) for n in unknown])

@@ -145,8 +145,8 @@ def test_a_person_is_limited_on_every_path(alice: Person, rates: SetRates) -> No
 
 
 def test_a_key_that_runs_wild_leaves_its_organization_the_rest(alice: Person, rates: SetRates) -> None:
-    rates(key=Rate(2, DAY), organization=Rate(1, DAY))
-    set_plan(alice, 5)
+    rates(key=Rate(2, DAY), organization=Rate(5, DAY))
+    set_plan(alice, 0)
     wild, calm = alice.program(), alice.program()
     statuses = [wild.get("/api/instances").status_code for _ in range(8)]
     assert statuses == [200, 200, *[429] * 6]
@@ -155,11 +155,11 @@ def test_a_key_that_runs_wild_leaves_its_organization_the_rest(alice: Person, ra
 
 
 def test_the_plan_may_allow_an_organization_more(alice: Person, charlie: Person, rates: SetRates) -> None:
-    rates(organization=Rate(1, DAY))
-    set_plan(alice, 2)
-    set_plan(charlie, 0)
-    assert [alice.program().get("/api/instances").status_code for _ in range(3)] == [200, 200, 429]
-    assert [charlie.program().get("/api/instances").status_code for _ in range(2)] == [200, 429]
+    rates(organization=Rate(7, DAY))
+    for person, by_plan, policy in ((alice, 2, {"q": 2, "w": 60}), (charlie, 0, {"q": 7, "w": DAY})):
+        set_plan(person, by_plan)
+        answer = person.program().get("/api/instances")
+        assert parsed(answer["RateLimit-Policy"])["organization"] == policy
 
 
 # --- exactly -----------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
-from config.api.problems import FieldError, Problem, invalid
+from config.api.problems import FieldError, Problem, escaped, invalid
 from instances.whatsapp.jids import RECIPIENT, InvalidJid, recipient
 from messaging.acceptance import Outgoing
 
@@ -45,7 +45,7 @@ def _field_error(text: str) -> FieldError:
     words, path = (match["words"], match["path"] or "") if match else (text, "")
     pointer = path.replace(".", "/").replace("[", "/").replace("]", "")
     if unknown := _UNKNOWN.fullmatch(words):
-        return FieldError(f"{pointer}/{unknown['name']}", "unknown_field", "This field is not known here.")
+        return FieldError(f"{pointer}/{escaped(unknown['name'])}", "unknown_field", "This field is not known here.")
     if missing := _MISSING.fullmatch(words):
         return FieldError(f"{pointer}/{missing['name']}", "required", "This field is required.")
     return FieldError(pointer, "invalid", f"{words}.")
