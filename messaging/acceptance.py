@@ -43,6 +43,7 @@ from webhooks import events
 
 log = structlog.get_logger(__name__)
 GROUP_MESSAGES = 1000  # a group takes no further request when it has so many
+_DEADLOCK = "40P01"
 _COLUMNS = (
     "id", "organization", "instance", "direction", "status", "type", "content", "chat", "chat_lid", "sender_name",
     "from_phone", "secret", "client_ref", "attempts", "created_at",
@@ -132,6 +133,9 @@ class Acceptor:
         except kept.Raced:
             self._run(group)
         except Exception as error:
+            if getattr(error.__cause__, "sqlstate", None) == _DEADLOCK:  # with a session worker that gives quota back
+                self._run(group)
+                return
             if len(group) > 1 and not isinstance(error, OperationalError | InterfaceError):
                 # One bad order must not take the others with it.
                 log.warning("group_split", error=repr(error), orders=len(group))
