@@ -6,12 +6,14 @@ row of ``instances.Worker``.
 
 from __future__ import annotations
 
+import logging.config
 import os
 from typing import Any
 
 import click
 from celery import Celery
-from celery.signals import beat_init, celeryd_init, task_postrun, task_prerun
+from celery.signals import beat_init, celeryd_init, setup_logging, task_postrun, task_prerun
+from django.conf import settings
 
 from config import context
 
@@ -34,6 +36,12 @@ app.steps["worker"].add("instances.holding.bootstep:SessionHolder")
 def _pulse_at_once(**_: Any) -> None:
     # /health would otherwise wait for the first turn of the schedule.
     app.send_task("config.tasks.pulse", expires=60)
+
+
+@setup_logging.connect
+def _log_like_everybody(**_: Any) -> None:
+    # With a receiver here Celery leaves the loggers alone, which else would write everything twice.
+    logging.config.dictConfig(settings.LOGGING)
 
 
 @celeryd_init.connect

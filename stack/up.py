@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -118,6 +119,7 @@ class Stack:
     async def _live(self) -> None:
         started = time.monotonic()
         services = self._choose_services()
+        self._clear_metrics()
         programs = Programs(self.options, self.paths, self._environ)
         self._start(programs.splitter())
         sandbox = self._start(programs.sandbox()) if self.options.session_workers else None
@@ -154,6 +156,12 @@ class Stack:
         self._environ.setdefault("PUBLIC_URL", self.options.address)
         self._environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
         return services
+
+    def _clear_metrics(self) -> None:
+        """An empty folder where the processes put what they count; those of an earlier run are gone."""
+        folder = self.paths.sockets / "metrics"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o700)
 
     def _start(self, program: Program) -> Process:
         try:
