@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,7 @@ from accounts.selectors import actors_of_sessions
 from accounts.services import register
 from accounts.sessions import issue_tokens
 from audit.tests.tampering import triggers_off
+from config import context
 from instances.models import Instance, Network
 from instances.states import State, Wanted
 
@@ -99,6 +100,13 @@ def _member(organization: Organization, name: str, role: str) -> Person:
     user = User.objects.create_user(f"{name.lower()}@example.com", PASSWORD, name=name)
     Membership.objects.create(organization=organization, user=user, role=role)
     return Person(user, organization)
+
+
+@pytest.fixture(autouse=True)
+def _nobody_acts() -> Iterator[None]:
+    token = context.enter(context.Origin())
+    yield
+    context.leave(token)
 
 
 @pytest.fixture(autouse=True)

@@ -40,10 +40,10 @@ _SECRETS = re.compile(
     r"|(?i:(?<=bearer )|(?<=basic ))[\w.~+/=-]{8,}"
     r"|(?<![\w@])2@[\w+/=,.-]{40,}"  # WhatsApp's QR code
     r"|(?i:(?:password|passwd|secret|token|ticket|api[_-]?key|authorization|cookie|idempotency[_-]key)"
-    r"['\"]?\s*[=:]\s*b?['\"]?)(?!\[redacted\])[^\s'\",;&})\]]+"
+    r"(?:['\"]?\s*[=:]|['\"]\s*,)\s*b?['\"]?)(?!\[redacted\])[^\s'\",;&})\]]+"
     r"|(?:\\n|\n)?" + _ROWS
 )
-_NAMED = re.compile(r"^[A-Za-z_-]+['\"]?\s*[=:]\s*b?['\"]?")
+_NAMED = re.compile(r"^[A-Za-z_-]+['\"]?\s*[=:,]\s*b?['\"]?")
 _QUIET = {
     "httpx": "WARNING",
     "httpcore": "WARNING",

@@ -9,7 +9,6 @@ from rest_framework import views
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config import context
 from config.api import idempotency, limits
 from config.api.caller import caller_of
 from config.api.operations import operation_of
@@ -37,8 +36,6 @@ class APIView(views.APIView):  # noqa: TID251 (this is what replaces it)
             raise
         caller = caller_of(request)
         if caller is not None:
-            who = {"actor_kind": caller.kind, "actor_id": caller.id, "actor_name": getattr(caller, "name", "")}
-            context.bind(**who, organization_id=caller.organization_id or None)
             limits.check_caller(request._request, caller)
         elif "auth" not in self.rate_limits:
             limits.check_stranger(request._request)
