@@ -7,7 +7,7 @@ from unfold.decorators import display
 
 from audit.models import Entry
 from audit.services import record
-from config.admin import LogAdmin, operator_wrote
+from config.admin import LogAdmin, Rows, further_rows, operator_wrote
 
 
 @admin.register(Entry)
@@ -35,4 +35,13 @@ def record_form(request: HttpRequest, obj: Model, verb: str, fields: list[str]) 
     record(f"{name}:{verb}", organization_id=None, subject=str(obj.pk), changes=changes)
 
 
+def entries_about(obj: Model) -> list[Rows]:
+    """The acts in an organization, or upon something of an organization."""
+    if obj._meta.label == "accounts.Organization":
+        return [Rows(Entry, {"organization_id": obj.pk})]
+    organization_id = getattr(obj, "organization_id", None)
+    return [Rows(Entry, {"organization_id": organization_id, "subject": obj.pk})] if organization_id else []
+
+
 operator_wrote.append(record_form)
+further_rows.append(entries_about)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NamedTuple
 from urllib.parse import urlencode
 
 from django.contrib import admin, messages
@@ -25,6 +25,22 @@ from config.ids import InvalidId, TypeIDField, to_uuid
 
 admin.site.index_template = "config/dashboard.html"
 autodiscover_modules("dashboard")
+
+
+class Rows(NamedTuple):
+    """A part of a model's list."""
+
+    model: type[models.Model]
+    lookups: Mapping[str, Any]
+
+    @property
+    def address(self) -> str:
+        options = self.model._meta
+        return f"{reverse(f'admin:{options.app_label}_{options.model_name}_changelist')}?{urlencode(self.lookups)}"
+
+
+# Asked with an object for lists that belong to it and that no foreign key leads to.
+further_rows: list[Callable[[models.Model], list[Rows]]] = []
 
 # Called with what an operator wrote through a form: (request, object, ``created`` or ``changed`` or ``deleted``,
 # names of the fields). The audit registers here.
@@ -70,10 +86,10 @@ class ModelAdmin(UnfoldModelAdmin):
 
     # --- links ----------------------------------------------------------------------------------
 
-    def related(self, obj: Any) -> list[tuple[type[models.Model], str]]:
-        """The models whose rows belong to this object, with the column that names it: by default all foreign keys."""
+    def related(self, obj: Any) -> list[Rows]:
+        """The lists that belong to this object: by default all rows with a foreign key to it."""
         return [
-            (relation.related_model, relation.field.name)
+            Rows(relation.related_model, {f"{relation.field.name}__{relation.field.target_field.name}": obj.pk})
             for relation in obj._meta.get_fields(include_hidden=True)
             if isinstance(relation, models.ManyToOneRel)
         ]
@@ -87,12 +103,15 @@ class ModelAdmin(UnfoldModelAdmin):
 
     def _links(self, request: HttpRequest, obj: Any) -> list[dict[str, str]]:
         links = []
-        for model, column in self.related(obj):
-            page = self.admin_site._registry.get(model)
+        for rows in [*self.related(obj), *(found for ask in further_rows for found in ask(obj))]:
+            page = self.admin_site._registry.get(rows.model)
             if page and page.has_view_permission(request):
-                count = dashboard.capped(model._default_manager.filter(**{column: obj.pk}))
-                title, shown = capfirst(str(model._meta.verbose_name_plural)), dashboard.number(count, dashboard.CAP)
-                links.append({"title": title, "count": shown, "url": rows(model, column, obj)})
+                count = dashboard.capped(rows.model._default_manager.filter(**rows.lookups))
+                title, shown = (
+                    capfirst(str(rows.model._meta.verbose_name_plural)),
+                    dashboard.number(count, dashboard.CAP),
+                )
+                links.append({"title": title, "count": shown, "url": rows.address})
         return sorted(links, key=lambda link: link["title"])
 
     # --- forms ----------------------------------------------------------------------------------
@@ -171,13 +190,6 @@ class LogAdmin(ReadOnlyAdmin):
 def page_of(obj: models.Model) -> str:
     """The address of an object's page."""
     return reverse(f"admin:{obj._meta.app_label}_{obj._meta.model_name}_change", args=(quote(obj.pk),))
-
-
-def rows(model: type[models.Model], column: str, obj: models.Model) -> str:
-    """The address of the list of a model's rows that belong to an object."""
-    address = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
-    lookup = f"{column}__{obj._meta.pk.name}__exact" if model._meta.get_field(column).is_relation else column
-    return f"{address}?{urlencode({lookup: obj.pk})}"
 
 
 def linked(field: str, title: str = "") -> Callable[[Any], SafeString | None]:

@@ -3,12 +3,12 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Count, Model, QuerySet
+from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from config.admin import ReadOnlyAdmin, linked
+from config.admin import ReadOnlyAdmin, Rows, linked
 from config.dashboard import age
 from instances import dashboard, services
 from instances.models import Instance, Worker
@@ -54,8 +54,8 @@ class InstanceAdmin(ReadOnlyAdmin):
     def advice(self, instance: Instance) -> str:
         return REASONS[instance.reason].advice or "-"
 
-    def related(self, obj: Any) -> list[tuple[type[Model], str]]:
-        return [*super().related(obj), (Event, "instance_id")]
+    def related(self, obj: Any) -> list[Rows]:
+        return [*super().related(obj), Rows(Event, {"instance_id": obj.pk})]
 
     def offers(self, action: str, obj: Any) -> bool:
         online = obj.wanted == Wanted.CONNECTED and obj.state not in ENDED

@@ -72,8 +72,8 @@ def messages() -> Figure:
 
 @figure(place=40, permission="messaging.view_message")
 def waiting() -> Figure:
-    # Written like the condition of the index "lane", which then holds all that is read.
-    lane = Message.objects.filter(status__in=[Status.QUEUED, Status.SENDING]).order_by()
+    # Not with parameters: SQLite would not see that the partial index "lane" has all these rows.
+    lane = Message.objects.extra(where=["status IN ('queued', 'sending')"]).order_by()
     found = lane.aggregate(count=Count("instance_id"), oldest=Min("created_at"))
     seconds = (timezone.now() - found["oldest"]).total_seconds() if found["oldest"] else 0
     note = f"the oldest for {age(found['oldest'])}" if found["count"] else "Nothing waits"
