@@ -140,6 +140,28 @@ def test_a_process_whose_migrations_are_not_applied_is_not_ready(
     assert client.get("/readyz").status_code == 200
 
 
+def test_a_postgresql_that_is_away_is_told_after_two_seconds() -> None:
+    code = (
+        "import time, django; django.setup();"
+        "from django.test import RequestFactory; from config.api.health import readyz;"
+        "started = time.monotonic(); answer = readyz(RequestFactory().get('/readyz'));"
+        "print(answer.status_code, time.monotonic() - started < 4, answer.content.decode())"
+    )
+    away = {"DATABASE_URL": "postgres://nobody@127.0.0.1:1/nothing", "DJANGO_SETTINGS_MODULE": "config.settings"}
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=django_settings.BASE_DIR,
+        env=os.environ | away,
+        capture_output=True,
+        text=True,
+    )
+    status, quick, body = ended.stdout.split(" ", 2)
+    assert (status, quick) == ("503", "True")
+    found = json.loads(body)["parts"]
+    assert "does not answer" in found["database"]["detail"]
+    assert found["broker"]["ok"]
+
+
 def test_a_server_that_takes_any_time_not_to_answer_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "PATIENCE_SECONDS", 0.2)
     answered, asked = threading.Event(), []
