@@ -129,6 +129,7 @@ def _me(request: Request, user: User) -> dict[str, Any]:
 
 class ChangePasswordView(APIView):
     scopes = {"POST": "self"}
+    rate_limits = ("auth",)  # the old password could be guessed at with a stolen token
     idempotency = "afterwards"
 
     def post(self, request: Request) -> Response:

@@ -202,7 +202,8 @@ def _run_together(held: _Held, view: Callable[[], Response]) -> Response:
         try:
             response = view()
         except Exception as error:
-            if as_problem(error) is None:
+            problem = as_problem(error)
+            if problem is None or problem.status >= 500:
                 raise
             # What a view writes before it refuses stays, as it does without a key.
             refusal = error

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, connection
+from django.db import IntegrityError, OperationalError, connection
 from django.test import RequestFactory
 from django.utils import timezone
 from rest_framework.request import Request
@@ -168,7 +168,7 @@ def test_what_a_view_writes_before_it_refuses_stays(db: None) -> None:
 
 
 @pytest.mark.parametrize("kind", ["together", "afterwards"])
-@pytest.mark.parametrize("error", [RuntimeError, SystemExit, IntegrityError])
+@pytest.mark.parametrize("error", [RuntimeError, SystemExit, IntegrityError, OperationalError])
 def test_a_view_that_breaks_leaves_the_key_free(db: None, kind: Any, error: type[BaseException]) -> None:
     def broken() -> Response:
         write_something()
