@@ -191,7 +191,7 @@ def _opened(browser: Client, message: EmailMessage) -> tuple[str, str]:
     path = str(message.body).split("http://127.0.0.1:8000")[1].split()[0]
     page = browser.get(path)
     assert page.status_code == 200
-    assert page["Referrer-Policy"] == "no-referrer"
+    assert page["Referrer-Policy"] == "strict-origin"
     assert "no-store" in page["Cache-Control"]
     return path.partition("?")[0], token_in(message)
 
