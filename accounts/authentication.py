@@ -18,6 +18,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.tokens import AccessToken
@@ -213,6 +214,13 @@ class Credentials(BaseAuthentication):
 
 class Browser(SessionAuthentication):
     """A person who logged in on a page, for the browsable API; CSRF is enforced."""
+
+    def enforce_csrf(self, request: Request) -> None:
+        """Raises Problem ``csrf_failed``."""
+        try:
+            super().enforce_csrf(request)
+        except PermissionDenied as error:
+            raise Problem("csrf_failed", f"{error.detail}.") from error
 
     def authenticate(self, request: Request) -> tuple[Any, Actor] | None:
         if not hasattr(request._request, "session"):

@@ -216,11 +216,13 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["accounts.permissions.MayAct"],
     "DEFAULT_RENDERER_CLASSES": [
         "config.api.renderers.JSONRenderer",
-        "rest_framework.renderers.BrowsableAPIRenderer",
+        "config.api.browsable.BrowsableAPIRenderer",
     ],
     "DEFAULT_PARSER_CLASSES": ["config.api.parsers.JSONParser"],
     "DEFAULT_PAGINATION_CLASS": "config.api.pagination.Pages",
     "EXCEPTION_HANDLER": "config.api.exceptions.handle",
+    "VIEW_NAME_FUNCTION": "config.api.browsable.view_name",
+    "VIEW_DESCRIPTION_FUNCTION": "config.api.browsable.view_description",
     "DEFAULT_SCHEMA_CLASS": "config.api.openapi.AutoSchema",
 }
 SPECTACULAR_SETTINGS = {

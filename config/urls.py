@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from config.api import docs, health, metrics
+from config.api import docs, health, metrics, root
 from config.api.limits import limited
 
 urlpatterns = [
@@ -12,8 +12,9 @@ urlpatterns = [
     path("readyz", health.readyz),
     path("metrics", metrics.show),
     path("api/version", limited("anonymous")(health.version)),
+    path("api/", root.RootView.as_view(), name="api-root"),
     path("api/schema", docs.SchemaView.as_view(), name="schema"),
-    path("api/docs", docs.DocsView.as_view()),
+    path("api/docs", docs.DocsView.as_view(), name="docs"),
     path("api/", include("audit.api.urls")),
     path("api/", include("accounts.api.urls")),
     path("api/", include("subscriptions.api.urls")),
@@ -23,6 +24,7 @@ urlpatterns = [
     path("api/", include("phones.api.urls")),
     path("admin/login/", limited("auth", email_field="username")(admin.site.login)),
     path("account/", include("accounts.pages.urls")),
+    path("account/", include("accounts.pages.login")),
     path("admin/", admin.site.urls),
 ]
 

@@ -22,7 +22,8 @@ from tests.access_world import Caller, Tenant, callers
 class Row:
     """One method of one route: what it needs, what it answers to who may, whose object it names.
 
-    ``needs`` is a scope or a permission, empty where nobody needs anything. ``answer`` is a status, with a code if it
+    ``needs`` is a scope or a permission, empty where nobody looks at credentials,
+    ``anybody`` where none are needed but wrong ones refused. ``answer`` is a status, with a code if it
     is an error. ``of`` is a key of FOREIGN. ``while_suspended`` is for writes that a suspended organization may do.
     Texts in ``body`` may have placeholders, like the path.
     """
@@ -74,6 +75,7 @@ ROWS = [
     Row("GET /livez", "", "200"),
     Row("GET /readyz", "", "200"),
     Row("GET /api/version", "", "200"),
+    Row("GET /api/", "anybody", "200", anonymous="200"),
     Row("GET /api/schema", "", "200"),
     Row("GET /api/docs", "", "200"),
     Row("POST /api/auth/register", "", "201", body={"email": "new@example.com", "password": PASSWORD, "name": "New"}),
@@ -115,6 +117,7 @@ ROWS = [
     Row("PATCH /api/keys/{key_id}", "keys", "200", "people", {"name": "Renamed"}),
     Row("DELETE /api/keys/{key_id}", "keys", "204", "people", while_suspended=True),
     Row("POST /api/keys/{key_id}/rotate", "keys", "201", "people", {"overlap_seconds": 0}),
+    Row("GET /api/audit", "audit", "200"),
     Row("GET /api/plans", "", "200"),
     Row("GET /api/subscription", "read", "200"),
     Row("PATCH /api/subscription", "billing", "200", body={"plan": "pro"}),
@@ -161,7 +164,7 @@ ROWS = [
     Row("POST /api/sandbox/phones/{phone}/messages/3EB0A/read", "send", "404 not_found", "phone"),
 ]
 # Pages for people, tried by tests of their own.
-PAGES = {"/admin/"}
+PAGES = {"/account/", "/admin/"}
 
 
 def _routes(resolver: URLResolver | None = None, prefix: str = "/") -> Iterator[tuple[str, str]]:
@@ -193,7 +196,7 @@ def expected(row: Row, caller: Caller) -> str:
         return row.answer
     if caller.may is None:
         return caller.refusal or row.anonymous
-    if row.needs not in caller.may:
+    if row.needs != "anybody" and row.needs not in caller.may:
         return "403 missing_scope" if caller.is_key else "403 permission_denied"
     if caller.suspended and method != "GET" and row.needs != "self" and not row.while_suspended:
         return "403 organization_suspended"

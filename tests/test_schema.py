@@ -15,7 +15,8 @@ from rest_framework.test import APIClient
 
 from config.api.openapi import document
 
-NOT_DESCRIBED = {"/api/docs", "/account/", "/admin/", "/admin/login/", "/metrics"}  # for people, and for Prometheus
+# Pages for people.
+NOT_DESCRIBED = {"/api/docs", "/account/", "/admin/", "/admin/login/"}
 
 
 def _routes(resolver: URLResolver | None = None, prefix: str = "/") -> Iterator[tuple[str, Any]]:

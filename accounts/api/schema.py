@@ -28,7 +28,7 @@ from accounts.api.serializers import (
 )
 from accounts.authentication import Credentials
 from accounts.models import KEY_SCOPES, Mode, Role, Scope, SuspensionReason
-from config.api.operations import Moment, Operation, Operations, Page, Shape, identifier
+from config.api.operations import Moment, Operation, Operations, Page, Shape, Tag, identifier
 
 
 class User(Shape):
@@ -189,6 +189,7 @@ class CredentialsSchema(OpenApiAuthenticationExtension):
 _EMAIL, _PASSWORD = "alice@example.com", "correct horse battery staple"
 _TOKEN = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9…"  # noqa: S105 (an example)
 _ORGANIZATION = "`X-Organization` chooses among several."
+TAG = Tag("Accounts", "People, their sessions and organizations, members, invitations and API keys.")
 OPERATIONS: Operations = {
     views.RegisterView.post: Operation(
         "Register",

@@ -6,7 +6,7 @@ from msgspec import Meta
 
 from audit.api import views
 from audit.api.serializers import AuditQuery
-from config.api.operations import Moment, Operation, Operations, Page, Shape, identifier
+from config.api.operations import Moment, Operation, Operations, Page, Shape, Tag, identifier
 
 Hash = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 
@@ -39,6 +39,7 @@ class AuditPage(Page[AuditEntry]):
     pass
 
 
+TAG = Tag("Audit", "Who did what.")
 OPERATIONS: Operations = {
     views.AuditView.get: Operation(
         "Who did what, when and from where",

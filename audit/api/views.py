@@ -2,12 +2,12 @@ from __future__ import annotations
 
 from django.http import HttpResponseBase, StreamingHttpResponse
 from rest_framework.exceptions import NotAuthenticated
-from rest_framework.renderers import BrowsableAPIRenderer
 from rest_framework.request import Request
 
 from audit import selectors
 from audit.api.renderers import EntriesCsvRenderer, rows
 from audit.api.serializers import AuditQuery
+from config.api.browsable import BrowsableAPIRenderer
 from config.api.caller import caller_of
 from config.api.pagination import Pages
 from config.api.renderers import JSONRenderer

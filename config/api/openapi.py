@@ -7,10 +7,12 @@ from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
 from http import HTTPStatus
-from typing import Any, cast
+from importlib import import_module
+from typing import Any, NamedTuple, cast
 
 import msgspec
 import uritemplate
+from django.conf import settings
 from django.db.models import TextChoices
 from django.urls import URLPattern
 from drf_spectacular import generators, openapi
@@ -23,7 +25,7 @@ from drf_spectacular.utils import Direction
 from rest_framework.fields import CharField
 from rest_framework.views import APIView  # noqa: TID251 (only a type)
 
-from config.api.operations import Operation, ProblemDetails, operation_of
+from config.api.operations import Operation, ProblemDetails, Tag, operation_of, schema_of
 from config.api.problems import CATALOGUE, CONTENT_TYPE
 from config.api.serializers import Input
 
@@ -97,6 +99,16 @@ PARAMETERS: dict[str, dict[str, Any]] = {
 }
 
 
+def _tags() -> list[Tag]:
+    """Of all apps with operations, in the order of the installed apps; what belongs to none comes last."""
+    names = {schema_of(callback.cls, method).__name__ for *_, method, callback in _Endpoints().get_api_endpoints()}
+    order = {f"{app}.api.schema": place for place, app in enumerate(settings.INSTALLED_APPS) if app != "config"}
+    return [
+        import_module(name).TAG
+        for name in sorted(names, key=lambda name: order.get(name, len(settings.INSTALLED_APPS)))
+    ]
+
+
 def problem_codes(operation: Operation, *, scope: str | None, method: str, in_path: bool) -> list[str]:
     """Every code an operation may refuse with, in the order of the catalogue."""
     codes = {"internal_error", *operation.problems}
@@ -131,7 +143,7 @@ class AutoSchema(openapi.AutoSchema):
         return operation_of(type(self.view), self.method) is None
 
     def get_tags(self) -> list[str]:
-        return [type(self.view).__module__.partition(".")[0]]
+        return [schema_of(type(self.view), self.method).TAG.name]
 
     def get_operation_id(self) -> str:
         name = type(self.view).__name__.removesuffix("View")
@@ -357,9 +369,28 @@ def _response_name(status: str) -> str:
     return HTTPStatus(int(status)).phrase.title().replace(" ", "").replace("-", "")
 
 
+class EntryPoint(NamedTuple):
+    """A route that can be read without knowing anything; ``scope`` is None where nobody needs one."""
+
+    path: str
+    title: str
+    scope: str | None
+
+
+@lru_cache(maxsize=1)
+def entry_points() -> list[EntryPoint]:
+    found = []
+    for path, _, method, callback in _Endpoints().get_api_endpoints():
+        operation = operation_of(callback.cls, method)
+        if operation and method == "GET" and "{" not in path and not operation.plain:
+            found.append(EntryPoint(path, operation.summary, getattr(callback.cls, "scopes", {}).get(method)))
+    return found
+
+
 @lru_cache(maxsize=1)
 def document() -> dict[str, Any]:
     """The whole description; built once per process, since it only changes with the code."""
     schema = Generator().get_schema(request=None, public=True)
+    schema["tags"] = [tag._asdict() for tag in _tags()]
     schema["components"] |= {"headers": HEADERS, "parameters": PARAMETERS, "responses": _share_responses(schema)}
     return cast("dict[str, Any]", json.loads(json.dumps(schema)))

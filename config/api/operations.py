@@ -12,13 +12,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from importlib import import_module
-from typing import Annotated, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Meta
-from rest_framework.views import APIView  # noqa: TID251 (only a type)
 
 from config.api.serializers import Input
+
+if TYPE_CHECKING:
+    from rest_framework.views import APIView  # noqa: TID251 (only a type)
 
 T = TypeVar("T")
 Method = Callable[..., Any]
@@ -93,15 +95,28 @@ class Operation:
         return frozenset({"format", *fields, *(("limit", "cursor") if self.paged else ())})
 
 
+class Tag(NamedTuple):
+    """How an app's operations are called together: the ``TAG`` of its ``api/schema.py``."""
+
+    name: str
+    description: str
+
+
 Operations = Mapping[Method, Operation]
 
 
+def schema_of(view: type[APIView], method: str) -> Any:
+    """The ``schema`` module beside the module of a view's method: it has OPERATIONS and a TAG."""
+    module = inspect.unwrap(getattr(view, method.lower())).__module__
+    return import_module(f"{module.rpartition('.')[0]}.schema")
+
+
 def operation_of(view: type[APIView], method: str) -> Operation | None:
-    """The description of a view's method, from the ``schema`` module beside the method's own module."""
+    """The description of a view's method."""
     function = inspect.unwrap(getattr(view, method.lower()))
-    return _described(f"{function.__module__.rpartition('.')[0]}.schema").get(function)
+    return _described(schema_of(view, method)).get(function)
 
 
 @cache
-def _described(module: str) -> dict[Method, Operation]:
-    return {inspect.unwrap(method): operation for method, operation in import_module(module).OPERATIONS.items()}
+def _described(module: Any) -> dict[Method, Operation]:
+    return {inspect.unwrap(method): operation for method, operation in module.OPERATIONS.items()}

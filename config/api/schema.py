@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta
 
-from config.api import docs, health, metrics
-from config.api.operations import Operation, Operations, OptionalText, Shape
+from config.api import docs, health, metrics, root
+from config.api.operations import Operation, Operations, OptionalText, Shape, Tag
 
 
 class Version(Shape):
@@ -31,6 +31,15 @@ class Health(Shape):
     parts: dict[str, Part]
 
 
+class Route(Shape):
+    url: str
+    title: str
+
+
+class Root(Shape):
+    routes: list[Route]
+
+
 class OpenApi(msgspec.Struct):
     """An OpenAPI 3.1 document."""
 
@@ -41,7 +50,14 @@ class OpenApi(msgspec.Struct):
 
 
 _DOCUMENT = {"$ref": "#/components/schemas/OpenApi"}
+TAG = Tag("Service", "Versions, health, and this description.")
 OPERATIONS: Operations = {
+    root.RootView.get: Operation(
+        "Entry points",
+        "What the caller may read without knowing any id.",
+        answers={200: Root},
+        problems=["not_authenticated", "invalid_credentials", "invalid_token", "address_not_allowed", "not_found"],
+    ),
     docs.SchemaView.get: Operation(
         "This description",
         "As JSON or YAML, by `Accept` or `?format=`.",

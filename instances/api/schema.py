@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from config.api.operations import Moment, Operation, Operations, Page, Phone, Shape, identifier
+from config.api.operations import Moment, Operation, Operations, Page, Phone, Shape, Tag, identifier
 from instances.api import views
 from instances.api.serializers import InstanceInput, PairingCodeInput
 from instances.models import Network
@@ -52,6 +52,7 @@ class PairingCode(Shape):
 
 _BINARY, _TEXT = {"type": "string", "format": "binary"}, {"type": "string"}
 _OTHER_NETWORK = ("test_key_on_live", "live_key_on_sandbox")
+TAG = Tag("Instances", "WhatsApp numbers: linked, connected, stopped.")
 OPERATIONS: Operations = {
     views.InstancesView.get: Operation("List instances", answers={200: InstancePage}, paged=True),
     views.InstancesView.post: Operation(

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 from django.utils import timezone
-from rest_framework.renderers import BrowsableAPIRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.permissions import actor_of
+from config.api.browsable import BrowsableAPIRenderer
 from config.api.pagination import Pages
 from config.api.problems import Problem
 from config.api.renderers import JSONRenderer

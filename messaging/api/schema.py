@@ -14,6 +14,7 @@ from config.api.operations import (
     Page,
     Phone,
     Shape,
+    Tag,
     identifier,
 )
 from instances.api.schema import InstanceId
@@ -142,6 +143,7 @@ _EXAMPLE = {
     "text": {"body": "Hello"},
 }
 _OTHER_NETWORK = ("test_key_on_live", "live_key_on_sandbox")
+TAG = Tag("Messages", "Sent and received.")
 OPERATIONS: Operations = {
     views.MessagesView.get: Operation(
         "List messages",

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from config.api.operations import Moment, Operation, Operations, OptionalText, Page, Phone, Shape, identifier
+from config.api.operations import Moment, Operation, Operations, OptionalText, Page, Phone, Shape, Tag, identifier
 from instances.api.schema import InstanceId
 from phones.api import views
 from phones.api.serializers import CodeInput, PhoneInput, ReceivedQuery, ScanInput, SendInput
@@ -71,6 +71,7 @@ class PhoneMessages(Shape):
 
 
 _SANDBOX = ("live_key_on_sandbox", "sandbox_unavailable")
+TAG = Tag("Virtual phones", "Made-up numbers in the sandbox network.")
 OPERATIONS: Operations = {
     views.PhonesView.get: Operation(
         "List virtual phones", answers={200: VirtualPhonePage}, paged=True, problems=["live_key_on_sandbox"]

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from config.api.operations import Moment, Operation, Operations, Page, Shape, identifier
+from config.api.operations import Moment, Operation, Operations, Page, Shape, Tag, identifier
 from subscriptions.api import views
 from subscriptions.api.serializers import PlanChoice, UsageQuery
 
@@ -81,6 +81,7 @@ class Usage(Shape):
     results: list[UsageRow]
 
 
+TAG = Tag("Plans and usage", "What the organization may use, and what it has used.")
 OPERATIONS: Operations = {
     views.PlansView.get: Operation("List plans", "Needs no credentials.", answers={200: PlanPage}, paged=True),
     views.SubscriptionView.get: Operation("The subscription and what is used of it", answers={200: Subscription}),

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-from rest_framework.renderers import BrowsableAPIRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.permissions import actor_of
+from config.api.browsable import BrowsableAPIRenderer
 from config.api.pagination import Pages
 from config.api.renderers import JSONRenderer
 from config.api.serializers import checked, checked_query

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from accounts.models import Mode
-from config.api.operations import Moment, Operation, Operations, Page, Shape, identifier
+from config.api.operations import Moment, Operation, Operations, Page, Shape, Tag, identifier
 from webhooks.api import views
 from webhooks.api.serializers import EndpointChange, EndpointInput
 from webhooks.models import Delivery as DeliveryRow
@@ -73,6 +73,7 @@ class Ticket(Shape):
     expires_at: Moment
 
 
+TAG = Tag("Events", "Webhook endpoints, their deliveries, and tickets for the WebSocket.")
 OPERATIONS: Operations = {
     views.EndpointsView.get: Operation("List webhook endpoints", answers={200: EndpointPage}, paged=True),
     views.EndpointsView.post: Operation(
