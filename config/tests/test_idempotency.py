@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import itertools
+import os
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -10,6 +13,7 @@ import pytest
 from django.db import IntegrityError, OperationalError, connection
 from django.test import RequestFactory
 from django.utils import timezone
+from pytest_django import Settings
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.test import APIClient
@@ -210,6 +214,35 @@ def test_a_request_that_a_crash_cut_off_may_run_again_when_its_lock_is_over(db: 
     assert once(CLAIM, lambda: Response(write_something().email), "together").status_code == 200
     assert "Idempotent-Replayed" in once(CLAIM, lambda: Response(write_something().email), "together")
     assert User.objects.count() == 1
+
+
+_DYING = """
+import os, sys
+import django
+django.setup()
+from config.api.idempotency import Claim, once
+from config.tests.test_idempotency import write_something
+once(Claim(*sys.argv[1:4]), lambda: write_something() and os._exit(9), sys.argv[4])
+"""
+
+
+@pytest.mark.parametrize("kind", ["together", "afterwards"])
+def test_a_process_that_dies_in_a_view_leaves_a_lock_and_nothing_half_done(
+    committed: None, settings: Settings, kind: Any
+) -> None:
+    name = connection.settings_dict["NAME"]
+    server = os.environ["DATABASE_URL"].rpartition("/")[0]
+    url = f"sqlite:///{name}" if connection.vendor == "sqlite" else f"{server}/{name}"
+    command = [sys.executable, "-c", _DYING, *CLAIM, kind]
+    ended = subprocess.run(command, env=os.environ | {"DATABASE_URL": url}, cwd=settings.BASE_DIR)
+    assert ended.returncode == 9
+    assert User.objects.count() == (0 if kind == "together" else 1)
+    with pytest.raises(Problem) as raised:
+        once(CLAIM, lambda: Response({}), kind)
+    assert raised.value.code == "idempotency_key_in_use"
+    IdempotencyKey.objects.update(locked_until=timezone.now())
+    assert once(CLAIM, lambda: Response({"done": True}), kind).data == {"done": True}
+    assert once(CLAIM, lambda: Response({}), kind).data == {"done": True}
 
 
 @pytest.mark.parametrize("kind", ["together", "afterwards"])
