@@ -226,6 +226,7 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "config.api.openapi.AutoSchema",
 }
 SPECTACULAR_SETTINGS = {
+    "DEFAULT_GENERATOR_CLASS": "config.api.openapi.Generator",
     "TITLE": "WhatsApp API",
     "VERSION": (BASE_DIR / "VERSION").read_text().strip(),
     "OAS_VERSION": "3.1.1",

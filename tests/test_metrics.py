@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import partial
+
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -36,4 +38,4 @@ def test_what_all_processes_count_is_told_by_any_of_them(stack: RunningStack, ac
         ("instances", "connected"),  # from the database
         ("session_numbers_held", "sandbox"),
     ):
-        wait_for(lambda sample=sample: grown(*sample), what=str(sample))
+        wait_for(partial(grown, *sample), what=str(sample))
