@@ -7,6 +7,7 @@ starts; without it each process knows only its own. Gauges are read from the dat
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import threading
@@ -25,9 +26,11 @@ if E.METRICS_DIR.is_dir():
 import prometheus_client as prometheus
 from prometheus_client import multiprocess, values
 from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.values import MultiProcessValue
 
 log = structlog.get_logger(__name__)
+_MANY = 10  # files of dead processes that are worth putting together
 _HOST = socket.gethostname().replace("_", "-")
 SHARED = "PROMETHEUS_MULTIPROC_DIR" in os.environ
 
@@ -192,21 +195,47 @@ class _Readings:
 def exposition() -> bytes:
     """All metrics in Prometheus' text format: this process's, or with METRICS_DIR those of all processes."""
     asked = prometheus.CollectorRegistry()
-    if SHARED:
+    asked.register(_Readings())
+    if not SHARED:
+        asked.register(_registry)
+        return prometheus.generate_latest(asked)
+    with (E.METRICS_DIR / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # nobody may read while counts move from one file to another
         _forget_dead()
         multiprocess.MultiProcessCollector(asked, str(E.METRICS_DIR))
-    else:
-        asked.register(_registry)
-    asked.register(_Readings())
-    return prometheus.generate_latest(asked)
+        return prometheus.generate_latest(asked)
 
 
 def _forget_dead() -> None:
-    """What a dead process had is gone; what it counted stays. Only processes of this host can be asked."""
-    for file in E.METRICS_DIR.glob(f"gauge_live*_{_HOST}.*.db"):
-        pid = file.stem.rpartition(".")[2]
-        if not Path(f"/proc/{pid}").exists():
-            file.unlink(missing_ok=True)
+    """What a dead process had is gone; what it counted stays, in one file once there are many.
+
+    Only processes of this host can be asked whether they live.
+    """
+    for file in _dead("gauge_live*"):
+        file.unlink(missing_ok=True)
+    for kind in ("counter", "histogram"):
+        if len(dead := _dead(kind)) >= _MANY:
+            _fold(kind, dead)
+
+
+def _dead(kind: str) -> list[Path]:
+    files = E.METRICS_DIR.glob(f"{kind}_{_HOST}.*.db")
+    return [file for file in files if not Path(f"/proc/{file.stem.rpartition('.')[2]}").exists()]
+
+
+def _fold(kind: str, files: Sequence[Path]) -> None:
+    """Add the counts of files up in a new one, and remove them."""
+    partial = E.METRICS_DIR / f"{kind}.partial"
+    partial.unlink(missing_ok=True)
+    total = MmapedDict(str(partial))
+    for metric in multiprocess.MultiProcessCollector.merge(map(str, files), accumulate=False):
+        for sample in metric.samples:
+            names, texts = list(sample.labels), list(sample.labels.values())
+            total.write_value(mmap_key(metric.name, sample.name, names, texts, metric.documentation), sample.value, 0.0)
+    total.close()
+    for file in files:
+        file.unlink()
+    partial.rename(E.METRICS_DIR / f"{kind}_{_HOST}.dead.db")
 
 
 def by_label(rows: Iterable[tuple[str, float]]) -> Values:
