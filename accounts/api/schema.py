@@ -183,7 +183,7 @@ class CredentialsSchema(OpenApiAuthenticationExtension):
 
     def get_security_requirement(self, auto_schema: AutoSchema) -> list[dict[str, list[Any]]]:
         scope = getattr(auto_schema.view, "scopes", {}).get(auto_schema.method)
-        return [{name: []} for name in (self.name if scope in KEY_SCOPES else self.name[:1])]
+        return [{name: []} for name in (self.name if scope is None or scope in KEY_SCOPES else self.name[:1])]
 
 
 _EMAIL, _PASSWORD = "alice@example.com", "correct horse battery staple"

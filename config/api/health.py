@@ -141,6 +141,7 @@ def health(request: HttpRequest) -> HttpResponse:
     return _answer(parts)
 
 
+@only_read
 def readyz(request: HttpRequest) -> HttpResponse:
     """Whether this process can do its work: what a load balancer asks before it sends requests here."""
     parts = check_database()
@@ -160,6 +161,7 @@ def _answer(parts: Parts) -> HttpResponse:
     return response
 
 
+@only_read
 def livez(request: HttpRequest) -> HttpResponse:
     return JsonResponse({"status": "ok"})
 

@@ -162,6 +162,10 @@ class AutoSchema(openapi.AutoSchema):
         scope = getattr(self.view, "scopes", {}).get(self.method)
         return cast("str | None", scope)
 
+    def get_auth(self) -> list[dict[str, Any]]:
+        auth: list[dict[str, Any]] = super().get_auth()
+        return auth if self.view.permission_classes or not auth else [*auth, {}]  # without any works as well
+
     # --- what goes in -----------------------------------------------------------------------
 
     def _get_parameters(self) -> list[dict[str, Any]]:

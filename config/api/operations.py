@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Method = Callable[..., Any]
 OptionalText = str | msgspec.UnsetType
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _EXAMPLE = "01h455vb4pex5vsknk084sn02q"
 
 
@@ -112,7 +113,9 @@ def schema_of(view: type[APIView], method: str) -> Any:
 
 
 def operation_of(view: type[APIView], method: str) -> Operation | None:
-    """The description of a view's method."""
+    """The description of a view's method; None for one without, such as OPTIONS."""
+    if method not in _METHODS:
+        return None
     function = inspect.unwrap(getattr(view, method.lower()))
     return _described(schema_of(view, method)).get(function)
 
