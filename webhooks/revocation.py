@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import structlog
 from django.db import DatabaseError
 
-from accounts import selectors
+from accounts import rights, selectors
 from accounts.actor import Actor
 from accounts.models import Scope
 from webhooks.blocking import closing_connections
@@ -15,40 +18,62 @@ from webhooks.blocking import closing_connections
 log = structlog.get_logger(__name__)
 
 CHECK_SECONDS = 0.5
-_watched: dict[asyncio.Future[None], Actor] = {}
-_watch: asyncio.Task[None] | None = None
+
+
+@dataclass(eq=False, slots=True)
+class Watch:
+    """One socket's actor; ``seen`` are the rights with which it was last found to be allowed."""
+
+    actor: Actor
+    place: rights.Place
+    revoked: asyncio.Future[None]
+    seen: Sequence[Any] | None = None
+
+
+_watches: set[Watch] = set()
+_checker: asyncio.Task[None] | None = None
 
 
 async def until_revoked(actor: Actor) -> None:
     """Return when the actor may no longer read, or may see other things than before: within a second of that.
 
-    Costs one query per kind of credential every CHECK_SECONDS, however many actors are watched. While the
-    database is away nobody is revoked.
+    Costs two queries every CHECK_SECONDS, however many actors are watched. While the database is away nobody
+    is revoked.
     """
-    global _watch
+    global _checker
     loop = asyncio.get_running_loop()
-    revoked: asyncio.Future[None] = loop.create_future()
-    _watched[revoked] = actor
-    if _watch is None or _watch.done():
-        _watch = loop.create_task(_check_all())
+    watch = Watch(actor, rights.place_of(actor), loop.create_future())
+    _watches.add(watch)
+    if _checker is None or _checker.done():
+        _checker = loop.create_task(_check_all())
     try:
-        await revoked
+        await watch.revoked
     finally:
-        del _watched[revoked]
+        _watches.discard(watch)
 
 
 async def _check_all() -> None:
-    while _watched:
+    while _watches:
         await asyncio.sleep(CHECK_SECONDS)
-        actors = set(_watched.values())
         try:
-            allowed = await asyncio.to_thread(closing_connections, still_allowed, actors)
+            lost = await asyncio.to_thread(closing_connections, losers, list(_watches))
         except DatabaseError as error:
             log.warning("sockets not checked", reason=type(error).__name__)
             continue
-        for revoked, actor in list(_watched.items()):
-            if actor in actors and actor not in allowed and not revoked.done():
-                revoked.set_result(None)
+        for watch in lost:
+            if not watch.revoked.done():
+                watch.revoked.set_result(None)
+
+
+def losers(watches: Collection[Watch]) -> list[Watch]:
+    """Those whose actor is no longer allowed. Only whose rights have changed are looked at closely."""
+    found = rights.rights_at({watch.place for watch in watches})
+    changed = [watch for watch in watches if watch.seen is None or found.get(watch.place) != watch.seen]
+    allowed = still_allowed({watch.actor for watch in changed}) if changed else set()
+    for watch in changed:
+        if watch.actor in allowed:
+            watch.seen = found.get(watch.place)
+    return [watch for watch in changed if watch.actor not in allowed]
 
 
 def still_allowed(actors: set[Actor]) -> set[Actor]:

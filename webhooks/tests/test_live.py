@@ -14,7 +14,7 @@ from django.db import transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts import authentication
+from accounts import authentication, rights
 from accounts.actor import Actor
 from accounts.models import ApiKey, Membership, Session, User
 from accounts.organizations import suspend
@@ -376,15 +376,21 @@ def actor_of(key: str) -> Actor:
     return authentication.actor_of_key(key, "127.0.0.1")
 
 
-async def test_all_sockets_of_a_process_are_checked_with_two_queries(alice: Person, key: str, access: str) -> None:
-    actors = {
-        await outside(lambda: alice.actor),
-        *[await outside(actor_of, await outside(alice.key)) for _ in range(5)],
-    }
+async def test_all_sockets_of_a_process_are_checked_with_two_queries(alice: Person, access: str) -> None:
+    keys = [await outside(alice.key) for _ in range(5)]
+    actors = [await outside(lambda: alice.actor), *[await outside(actor_of, key) for key in keys]]
+    loop = asyncio.get_running_loop()
+    watches = [revocation.Watch(actor, rights.place_of(actor), loop.create_future()) for actor in actors]
 
-    def count() -> int:
+    def check() -> tuple[list[revocation.Watch], int]:
         with CaptureQueriesContext(db_connection) as queries:
-            assert revocation.still_allowed(actors) == actors
-        return len(queries)
+            return revocation.losers(watches), len(queries)
 
-    assert await outside(count) == 2
+    assert await outside(check) == ([], 4)  # new ones are looked at closely
+    assert await outside(check) == ([], 2)
+    await outside(ApiKey.objects.filter(pk=actors[3].id).update, scopes=["read"])
+    assert await outside(check) == ([], 3)
+    assert await outside(check) == ([], 2)
+    await outside(ApiKey.objects.filter(pk=actors[3].id).update, scopes=["send"])
+    await outside(Membership.objects.all().delete)
+    assert set((await outside(check))[0]) == {watches[0], watches[3]}
