@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from functools import partial
 
+from functools import partial
+
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
