@@ -2,8 +2,6 @@ from __future__ import annotations
 
 from functools import partial
 
-from functools import partial
-
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
