@@ -11,9 +11,10 @@ from django.core.cache import cache
 from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
-from accounts.models import User
+from accounts.models import Membership, Role, User
 from config.admin import page_of
-from conftest import PASSWORD
+from conftest import PASSWORD, Person
+from instances.models import Instance
 from tests import browser
 from tests.browser import DESKTOP, PHONE, Window, Windows
 from tests.test_admin_pages import PAGES, Tenant
@@ -118,8 +119,9 @@ def test_every_page_of_the_admin_opens_without_complaint(
 
 def test_the_search_finds_any_object_by_its_id(open_window: Open, operator: User, tenant: Tenant) -> None:
     def search(page: Page) -> None:
+        expect(page.locator("#search-input-command")).to_be_attached()
         page.keyboard.press("Control+k")
-        page.keyboard.type(tenant.message.id)
+        page.locator("#search-input-command").press_sequentially(tenant.message.id)
         page.get_by_role("link", name=tenant.message.id).click()
         page.wait_for_url("**/messaging/message/**")
 
@@ -129,11 +131,60 @@ def test_the_search_finds_any_object_by_its_id(open_window: Open, operator: User
     window.do(search)
 
 
-def test_swagger_ui_shows_the_api_from_this_machine_alone(open_window: Open) -> None:
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_swagger_ui_shows_the_api_from_this_machine_alone(open_window: Open, viewport: dict[str, int]) -> None:
     def read(page: Page) -> None:
-        page.get_by_role("link", name="messaging", exact=True).click()
+        page.locator(".opblock-tag", has_text="Messages").click()
         expect(page.locator(".opblock", has_text="/api/messages").first).to_be_visible()
 
-    window = open_window(viewport=DESKTOP)
+    window = open_window(viewport=viewport)
     window.open("/api/docs")
+    window.do(read)
+
+
+def _log_in_to_the_api(window: Window, person: Person) -> None:
+    def steps(page: Page) -> None:
+        page.fill("[name=username]", person.user.email)
+        page.fill("[name=password]", PASSWORD)
+        page.get_by_role("button", name="Log in").click()
+        page.wait_for_url("**/api/instances")
+
+    window.open("/account/login?next=/api/instances")
+    window.do(steps)
+
+
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_an_owner_uses_the_browsable_api(open_window: Open, tenant: Tenant, viewport: dict[str, int]) -> None:
+    def create(page: Page) -> None:
+        expect(page.locator(".response-info")).to_contain_text(tenant.instance.id)
+        page.locator("textarea[name=_content]").fill('{"name": "Made by hand", "network": "sandbox"}')
+        page.get_by_role("button", name="POST").click()
+        expect(page.locator(".response-info")).to_contain_text("HTTP 201")
+
+    def log_out(page: Page) -> None:
+        page.get_by_role("button", name="Log out").click()
+        expect(page.get_by_role("link", name="Log in").first).to_be_attached()
+
+    window = open_window(viewport=viewport)
+    _log_in_to_the_api(window, tenant.person)
+    window.open("/api/instances")
+    window.do(create)
+    assert Instance.objects.filter(organization=tenant.person.organization, name="Made by hand").exists()
+    window.open("/api/")
+    window.do(log_out)
+
+
+def test_a_viewer_is_offered_no_form_in_the_browsable_api(open_window: Open, tenant: Tenant) -> None:
+    rita = User.objects.create_user("rita@example.com", PASSWORD, name="Rita")
+    Membership.objects.create(organization=tenant.person.organization, user=rita, role=Role.VIEWER)
+
+    def read(page: Page) -> None:
+        expect(page.locator(".response-info")).to_contain_text(tenant.instance.id)
+        assert page.locator("textarea, form:has-text('POST')").count() == 0
+
+    window = open_window(viewport=DESKTOP)
+    _log_in_to_the_api(window, Person(rita, tenant.person.organization))
+    for path in ("/api/messages", "/api/"):
+        window.open(path)
+    window.open("/api/instances")
     window.do(read)
