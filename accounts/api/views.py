@@ -26,6 +26,7 @@ from accounts.api.serializers import (
 from accounts.authentication import person
 from accounts.models import Permission, Session, User
 from accounts.permissions import actor_of, check_may
+from config.api import limits
 from config.api.pagination import Pages
 from config.api.serializers import checked
 from config.api.views import APIView
@@ -117,7 +118,16 @@ class MeView(APIView):
     def patch(self, request: Request) -> Response:
         changes: dict[str, Any] = {"name": None, "email": None, "current_password": None}
         changes |= checked(ProfileInput, request)
-        return Response(_me(request, services.change_profile(user=person(actor_of(request)), **changes)))
+        user = person(actor_of(request))
+        if changes["current_password"] is not None:
+            _count_guess(request, user)
+        return Response(_me(request, services.change_profile(user=user, **changes)))
+
+
+def _count_guess(request: Request, user: User) -> None:
+    """A stolen access token is not to be used to guess at the password. Raises Problem ``rate_limited``."""
+    limits.check_stranger(request._request, "auth")
+    limits.check_email(request._request, user.email)
 
 
 def _me(request: Request, user: User) -> dict[str, Any]:
@@ -134,6 +144,7 @@ class ChangePasswordView(APIView):
 
     def post(self, request: Request) -> Response:
         user, device = person(actor_of(request)), sessions.device_of(request)
+        _count_guess(request, user)
         tokens = services.change_password(user=user, device=device, **checked(ChangePasswordInput, request))
         return Response(tokens._asdict())
 

@@ -9,10 +9,12 @@ from typing import Any
 
 import jwt
 import pytest
-from django.conf import settings
+from django.conf import settings as django_settings
+from django.core.cache import cache
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
+from pytest_django import Settings
 from rest_framework.test import APIClient
 from rest_framework_simplejwt.tokens import AccessToken
 
@@ -21,6 +23,7 @@ from accounts.models import Membership, Session, User
 from accounts.sessions import Device, Tokens, issue_tokens
 from accounts.tasks import prune
 from audit.models import Entry
+from config.variables import Rate
 from conftest import PASSWORD, Person, assert_problem, bearer, wait_for
 
 ME = "/api/auth/me"
@@ -138,6 +141,17 @@ def test_a_password_is_changed_by_who_knows_it_to_a_good_one(
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/api/auth/change-password", "/api/auth/me"])
+def test_a_password_is_not_guessed_with_a_stolen_token(alice: Person, settings: Settings, path: str) -> None:
+    cache.clear()
+    settings.RATE_LIMITS = settings.RATE_LIMITS | {"email": Rate(3, 60)}
+    body = {"current_password": "wrong"} | ({"password": NEW} if "change" in path else {"email": "eve@example.com"})
+    send = alice.client.post if "change" in path else alice.client.patch
+    codes = [send(path, body, format="json").status_code for _ in range(4)]
+    assert codes == [400, 400, 400, 429]
+
+
+@pytest.mark.django_db
 def test_the_sessions_of_a_person_are_listed_and_ended_one_by_one(alice: Person, charlie: Person) -> None:
     other = issue_tokens(user=alice.user, device=Device("192.0.2.7", "curl/8"))
     rows = alice.client.get("/api/auth/sessions").json()["results"]
@@ -212,7 +226,7 @@ def test_the_access_path_costs_one_query(alice: Person, django_assert_num_querie
 
 
 def _forged(claims: dict[str, Any], key: str | None = None, algorithm: str = "HS256") -> str:
-    return jwt.encode(claims, settings.SECRET_KEY if key is None else key, algorithm=algorithm)
+    return jwt.encode(claims, django_settings.SECRET_KEY if key is None else key, algorithm=algorithm)
 
 
 @pytest.mark.django_db
