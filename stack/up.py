@@ -219,7 +219,7 @@ class Stack:
         while (health := await _health(self.options)).status != 200:
             if time.monotonic() > deadline:
                 raise StartError(self._what_is_wrong(health))
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.25)  # /health is limited by address like all that costs something
 
     def _what_is_wrong(self, health: Health) -> str:
         lines = [f"Not healthy after {HEALTHY_SECONDS:.0f} s (logs: {self.paths.log})."]
