@@ -12,14 +12,21 @@ from accounts.services import act_as, new_user, normalized, save_new
 from audit.services import record
 from config.api.problems import Problem
 
+# Each is an e-mail to a stranger in the name of this installation.
+MAX_OPEN = 100
+
 
 @transaction.atomic
 def invite(*, actor: Actor, email: str, role: str) -> Invitation:
-    """Send an invitation. Raises Problem ``permission_denied``, ``already_member`` and ``already_invited``."""
+    """Send an invitation. Raises Problem ``permission_denied``, ``already_member``, ``already_invited`` and
+    ``too_many_invitations``.
+    """
     email = normalized(email)
     _check_rank(actor, role)
     if Membership.objects.filter(organization_id=actor.organization_id, user__email=email).exists():
         raise Problem("already_member")
+    if Invitation.objects.pending().filter(organization_id=actor.organization_id).count() >= MAX_OPEN:
+        raise Problem("too_many_invitations", f"The limit is {MAX_OPEN}.", limit=MAX_OPEN)
     now = timezone.now()
     same = Invitation.objects.filter(organization_id=actor.organization_id, email=email)
     same.filter(expires_at__lte=now, accepted_at=None, revoked_at=None).update(revoked_at=now)

@@ -20,6 +20,8 @@ from audit.services import record
 from config import context
 from config.api.problems import FieldError, Problem, invalid
 
+# Each has a subscription of its own, so their number bounds what one person gets for nothing.
+MAX_ORGANIZATIONS = 20
 # Called with every new organization inside its transaction; apps of higher floors register here at start-up.
 organization_created: list[Callable[[Organization], None]] = []
 
@@ -80,7 +82,12 @@ def check_password_is_strong(password: str, user: User) -> None:
 
 @transaction.atomic
 def create_organization(*, name: str, owner: User) -> Organization:
-    """Create a tenant with its owner; apps above add theirs through ``organization_created``."""
+    """Create a tenant with its owner; apps above add theirs through ``organization_created``.
+
+    Raises Problem ``too_many_organizations``.
+    """
+    if Membership.objects.filter(user=owner, role=Role.OWNER).count() >= MAX_ORGANIZATIONS:
+        raise Problem("too_many_organizations", f"The limit is {MAX_ORGANIZATIONS}.", limit=MAX_ORGANIZATIONS)
     organization = Organization.objects.create(name=name)
     Membership.objects.create(organization=organization, user=owner, role=Role.OWNER)
     for handler in organization_created:

@@ -287,6 +287,7 @@ OPERATIONS: Operations = {
         "Its creator owns it. " + _ORGANIZATION,
         body=OrganizationInput,
         answers={201: Organization},
+        problems=["too_many_organizations"],
         example={"name": "Acme"},
     ),
     organization_views.OrganizationView.get: Operation(
@@ -322,7 +323,7 @@ OPERATIONS: Operations = {
         "Invite somebody by e-mail",
         body=InvitationInput,
         answers={201: Invitation},
-        problems=["already_member", "already_invited"],
+        problems=["already_member", "already_invited", "too_many_invitations"],
         example={"email": "bob@example.com", "role": "member"},
     ),
     organization_views.InvitationView.delete: Operation("Revoke an invitation", answers={204: None}),

@@ -14,7 +14,7 @@ from django.test import Client
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from accounts import authentication
+from accounts import authentication, invitations, services
 from accounts.models import Invitation, Membership, Role, User
 from accounts.organizations import suspend
 from accounts.tests.conftest import token_in
@@ -248,6 +248,17 @@ def test_nobody_is_invited_twice_or_as_a_member(alice: Person, bob: Person) -> N
     assert_problem(invite(alice, "bob@example.com"), 409, "already_member")
     Invitation.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     assert invite(alice).status_code == 201
+
+
+@pytest.mark.django_db
+def test_organizations_and_invitations_are_bounded(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "MAX_ORGANIZATIONS", 2)
+    monkeypatch.setattr(invitations, "MAX_OPEN", 1)
+    answers = [alice.client.post("/api/organizations", {"name": "Next"}, format="json") for _ in range(2)]
+    assert answers[0].status_code == 201
+    assert assert_problem(answers[1], 409, "too_many_organizations")["limit"] == 2
+    assert invite(alice).status_code == 201
+    assert assert_problem(invite(alice, "eve@example.com"), 409, "too_many_invitations")["limit"] == 1
 
 
 @pytest.mark.django_db

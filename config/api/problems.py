@@ -38,6 +38,8 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "not_acceptable": (406, "None of the accepted formats can be served"),
     "email_taken": (409, "The e-mail address is already registered"),
     "last_owner": (409, "An organization needs an owner"),
+    "too_many_organizations": (409, "The person owns as many organizations as one may own"),
+    "too_many_invitations": (409, "The organization has as many open invitations as it may have"),
     "already_member": (409, "This person is a member already"),
     "already_invited": (409, "This address is invited already"),
     "key_ended": (409, "The key is revoked or has expired"),
