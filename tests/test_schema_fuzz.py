@@ -30,6 +30,7 @@ from schemathesis.config import (
     SchemathesisConfig,
 )
 from schemathesis.generation import GenerationMode
+from schemathesis.pytest.lazy import get_all_tests
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from accounts.sessions import issue_tokens
@@ -41,7 +42,9 @@ from messaging.models import Message
 from phones.tests.numbers import new_number
 from webhooks.models import Endpoint
 
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "10"))
+pytestmark = pytest.mark.django_db
+DEFAULT_EXAMPLES = 4
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", DEFAULT_EXAMPLES))
 SEED = int(os.environ.get("FUZZ_SEED", "3"))
 
 # A request that is well-formed may still be refused for what is the case: 402, 422 and 429 beside the usual ones.
@@ -58,11 +61,6 @@ _config = SchemathesisConfig(
         )
     ),
 )
-# A copy: cases use the examples as they stand, and `place` writes into them.
-schema = schemathesis.openapi.from_dict(deepcopy(document()), config=_config)
-schema.app = WSGIHandler()
-
-
 @dataclass
 class World:
     """What exists, and who calls: a person with an access token, or a program with a key."""
@@ -137,9 +135,7 @@ def _beyond_schema(response: schemathesis.Response) -> bool:
     return bool(codes) and all(code in BEYOND_SCHEMA or code.startswith("password_") for code in codes)
 
 
-@schema.parametrize()
-@settings(suppress_health_check=list(HealthCheck), deadline=None)
-def test_what_the_description_says_holds(case: schemathesis.Case, world: World) -> None:
+def _check(case: schemathesis.Case, world: World) -> None:
     world.place(case)
     with rolled_back():
         headers = world.headers(case)
@@ -150,3 +146,17 @@ def test_what_the_description_says_holds(case: schemathesis.Case, world: World) 
         elif _beyond_schema(response):
             excluded = [positive_data_acceptance]
         case.validate_response(response, headers=headers, excluded_checks=excluded)
+
+
+@pytest.mark.timeout(0 if EXAMPLES > DEFAULT_EXAMPLES else 600)
+def test_what_the_description_says_holds(world: World, subtests: pytest.Subtests) -> None:
+    # A copy: cases use the examples as they stand, and `place` writes into them.
+    schema = schemathesis.openapi.from_dict(deepcopy(document()), config=_config)
+    schema.app = WSGIHandler()
+    print(f"FUZZ_SEED={SEED}")
+    unhurried = settings(suppress_health_check=list(HealthCheck), deadline=None)
+    # Not `schema.parametrize`: it makes all cases when tests are collected, which takes as long as many tests.
+    for found in get_all_tests(schema=schema, test_func=_check, settings=unhurried, given_kwargs=None):
+        operation, run = found.ok()
+        with subtests.test(operation.label):
+            run(world=world)
