@@ -61,6 +61,8 @@ _config = SchemathesisConfig(
         )
     ),
 )
+
+
 @dataclass
 class World:
     """What exists, and who calls: a person with an access token, or a program with a key."""
@@ -73,17 +75,23 @@ class World:
         return self.credentials[_number_of(case) % len(self.credentials)] | {"X-Organization": self.organization}
 
     def place(self, case: schemathesis.Case) -> None:
-        """Give a case that is to be accepted what no schema can say: ids of what exists, in two cases of three."""
-        mode = case.meta.generation.mode if case.meta else None
-        if mode != GenerationMode.POSITIVE:
-            return
-        if case.query:
-            case.query.pop("cursor", None)
-        if _number_of(case) % 3:
+        """Give a good case ids of what exists, in two cases of three."""
+        _drop_cursor(case)
+        if _is_good(case) and _number_of(case) % 3:
             for name in case.path_parameters.keys() & self.ids.keys():
                 case.path_parameters[name] = self.ids[name]
             if isinstance(case.body, dict) and isinstance(case.body.get("instance"), str):
                 case.body["instance"] = self.ids["instance_id"]
+
+
+def _is_good(case: schemathesis.Case) -> bool:
+    return case.meta is not None and case.meta.generation.mode == GenerationMode.POSITIVE
+
+
+def _drop_cursor(case: schemathesis.Case) -> None:
+    """Only a page gives a cursor that is one."""
+    if _is_good(case) and case.query:
+        case.query.pop("cursor", None)
 
 
 def _number_of(case: schemathesis.Case) -> int:
@@ -135,28 +143,60 @@ def _beyond_schema(response: schemathesis.Response) -> bool:
     return bool(codes) and all(code in BEYOND_SCHEMA or code.startswith("password_") for code in codes)
 
 
+def _excluded(case: schemathesis.Case, response: schemathesis.Response) -> list[Any]:
+    """The checks that do not hold for an answer, for a reason."""
+    if case.path == "/health":  # it says that parts are away, as they are
+        return [not_a_server_error, positive_data_acceptance]
+    return [positive_data_acceptance] if _beyond_schema(response) else []
+
+
 def _check(case: schemathesis.Case, world: World) -> None:
     world.place(case)
     with rolled_back():
         headers = world.headers(case)
         response = case.call(headers=headers)
-        excluded: list[Any] = []
-        if case.path == "/health":  # it says that parts are away, as they are
-            excluded = [not_a_server_error, positive_data_acceptance]
-        elif _beyond_schema(response):
-            excluded = [positive_data_acceptance]
-        case.validate_response(response, headers=headers, excluded_checks=excluded)
+        case.validate_response(response, headers=headers, excluded_checks=_excluded(case, response))
+
+
+def _described() -> Any:
+    print(f"FUZZ_SEED={SEED}")
+    # A copy: cases use the examples as they stand, and `place` writes into them.
+    schema = schemathesis.openapi.from_dict(deepcopy(document()), config=_config)
+    schema.app = WSGIHandler()
+    return schema
+
+
+_UNHURRIED = settings(suppress_health_check=list(HealthCheck), deadline=None)
 
 
 @pytest.mark.timeout(0 if EXAMPLES > DEFAULT_EXAMPLES else 600)
 def test_what_the_description_says_holds(world: World, subtests: pytest.Subtests) -> None:
-    # A copy: cases use the examples as they stand, and `place` writes into them.
-    schema = schemathesis.openapi.from_dict(deepcopy(document()), config=_config)
-    schema.app = WSGIHandler()
-    print(f"FUZZ_SEED={SEED}")
-    unhurried = settings(suppress_health_check=list(HealthCheck), deadline=None)
     # Not `schema.parametrize`: it makes all cases when tests are collected, which takes as long as many tests.
-    for found in get_all_tests(schema=schema, test_func=_check, settings=unhurried, given_kwargs=None):
+    for found in get_all_tests(schema=_described(), test_func=_check, settings=_UNHURRIED, given_kwargs=None):
         operation, run = found.ok()
         with subtests.test(operation.label):
             run(world=world)
+
+
+@pytest.mark.timeout(0 if EXAMPLES > DEFAULT_EXAMPLES else 600)
+def test_what_it_says_holds_for_requests_that_follow_from_each_other(world: World) -> None:
+    machine: Any = _described().as_state_machine()
+
+    class Workflow(machine):  # type: ignore[misc]
+        def setup(self) -> None:
+            self.transaction = rolled_back()
+            self.transaction.__enter__()
+
+        def teardown(self) -> None:
+            self.transaction.__exit__(None, None, None)
+
+        def before_call(self, case: schemathesis.Case) -> None:
+            _drop_cursor(case)
+
+        def get_call_kwargs(self, case: schemathesis.Case) -> dict[str, Any]:
+            return {"headers": world.headers(case)}
+
+        def validate_response(self, response: schemathesis.Response, case: schemathesis.Case, **others: Any) -> None:
+            case.validate_response(response, excluded_checks=_excluded(case, response), **others)
+
+    Workflow.run(settings=settings(_UNHURRIED, max_examples=3 * EXAMPLES, stateful_step_count=8, derandomize=True))
