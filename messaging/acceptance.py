@@ -9,12 +9,12 @@ from __future__ import annotations
 import secrets
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from io import BytesIO
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 import structlog
@@ -23,7 +23,6 @@ from django.utils import timezone
 
 from accounts.actor import Actor
 from config import bulk, metrics
-from config.api.idempotency import Answer, Claim
 from config.api.problems import Problem
 from config.ids import InvalidId, to_uuid
 from config.timestamps import iso
@@ -32,9 +31,10 @@ from instances.access import admitted
 from instances.models import Instance
 from instances.services import draft
 from instances.states import ENDED, Wanted
-from instances.whatsapp.jids import LID, Jid
+from instances.whatsapp.jids import LID
 from messaging import kept
 from messaging.models import SECRET_BYTES, Message
+from messaging.orders import Order, Outgoing, Verdict
 from messaging.selectors import message_data
 from messaging.states import Direction, Status
 from subscriptions import quota, usage
@@ -56,37 +56,6 @@ SELECT i.id, i.organization_id, i.network, i.name, i.wanted, i.state, i.device_j
 FROM instances_instance i LEFT JOIN instances_worker w ON w.id = i.holder_id
 WHERE i.id IN ({})
 """
-
-
-class Outgoing(NamedTuple):
-    """A message to be sent, its fields checked."""
-
-    instance_id: str
-    to: Jid
-    type: str
-    content: dict[str, Any]
-    client_ref: str | None
-
-
-Verdict = dict[str, Any] | Problem  # the accepted message as clients see it, or why it is refused
-
-
-@dataclass(slots=True)
-class Order:
-    """What one request asks for; when it is ``done`` it has its answer, or an error.
-
-    ``answer_of`` makes the answer of the verdicts on the messages, in their order, or raises a Problem. With a
-    claim the answer is kept in the same transaction, and is the first one's if the request came before.
-    """
-
-    actor: Actor
-    outgoing: Sequence[Outgoing | Problem]
-    answer_of: Callable[[list[Verdict]], Answer]
-    claim: Claim | None = None
-    answer: Answer | None = None
-    replayed: bool = False
-    error: Exception | None = None
-    done: bool = False
 
 
 class Acceptor:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import reduce
 from operator import or_
-from typing import TYPE_CHECKING
 
 from django.db import IntegrityError
 from django.db.models import Q
@@ -13,9 +12,7 @@ from django.db.models import Q
 from config.api.idempotency import answer_in, done, is_expired
 from config.api.problems import Problem
 from config.models import IdempotencyKey
-
-if TYPE_CHECKING:
-    from messaging.acceptance import Order
+from messaging.orders import Order
 
 
 class Raced(Exception):

@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from accounts.actor import Actor
 from config.api.idempotency import Answer, Claim
 from config.api.problems import Problem
-from messaging.acceptance import Order, Outgoing, Verdict, acceptor
+from messaging.acceptance import acceptor
+from messaging.orders import Order, Outgoing, Verdict
 
 
 def accept(

@@ -9,7 +9,7 @@ import msgspec
 
 from config.api.problems import FieldError, Problem, escaped, invalid
 from instances.whatsapp.jids import RECIPIENT, InvalidJid, recipient
-from messaging.acceptance import Outgoing
+from messaging.orders import Outgoing
 
 MAX_BATCH = 1000
 

@@ -13,9 +13,10 @@ from django.db import connections
 from config.models import IdempotencyKey
 from conftest import Person, bearer
 from instances.models import Instance
-from messaging import acceptance, services
+from messaging import services
 from messaging.acceptance import Acceptor
 from messaging.models import Message
+from messaging.orders import Order
 from messaging.tests.test_batch import one
 from messaging.tests.test_quota import limit, used
 from subscriptions.models import DailyUsage
@@ -31,7 +32,7 @@ def processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
         own = threading.local()
 
         class Own:
-            def accept(self, order: acceptance.Order) -> None:
+            def accept(self, order: Order) -> None:
                 own.acceptor = getattr(own, "acceptor", None) or Acceptor()
                 own.acceptor.accept(order)
 
