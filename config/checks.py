@@ -53,6 +53,10 @@ CHECKS: list[tuple[type[Error] | type[Warning], str, Callable[[], bool], str, st
         Warning, "W004", lambda: bool(settings.WEBHOOK_PRIVATE_NETWORKS),
         "WEBHOOK_PRIVATE_NETWORKS is not empty.", "Tenants can make this machine call addresses in these networks.",
     ),
+    (
+        Warning, "W005", lambda: settings.EMAIL_BACKEND == "django.core.mail.backends.dummy.EmailBackend",
+        "EMAIL_URL names no mail server.", "Nobody can reset a password, verify an address or be invited.",
+    ),
 ]  # fmt: skip
 
 

@@ -33,6 +33,7 @@ BAD: list[tuple[str, str, Any]] = [
     ("W002", "SANDBOX_ENABLED", True),
     ("W003", "BCRYPT_ROUNDS", 9),
     ("W004", "WEBHOOK_PRIVATE_NETWORKS", [ip_network("10.0.0.0/8")]),
+    ("W005", "EMAIL_BACKEND", "django.core.mail.backends.dummy.EmailBackend"),
 ]
 
 
