@@ -31,6 +31,7 @@ PASSWORD = "correct horse battery staple"  # noqa: S105 (only tests know it)
 _numbers = itertools.count(1)
 
 BCryptHasher.rounds = 4  # the least that bcrypt takes: a person is made in most tests
+settings.MIDDLEWARE = ["tests.conformance.Conformance", *settings.MIDDLEWARE]
 settings.WHITENOISE_AUTOREFRESH = True  # looks for a static file when asked, where every new client would list all
 hypothesis.settings.register_profile(
     "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]

@@ -29,6 +29,7 @@ from schemathesis.config import (
     ProjectsConfig,
     SchemathesisConfig,
 )
+from schemathesis.core.result import Ok
 from schemathesis.generation import GenerationMode
 from schemathesis.pytest.lazy import get_all_tests
 from schemathesis.specs.openapi.checks import positive_data_acceptance
@@ -173,6 +174,7 @@ _UNHURRIED = settings(suppress_health_check=list(HealthCheck), deadline=None)
 def test_what_the_description_says_holds(world: World, subtests: pytest.Subtests) -> None:
     # Not `schema.parametrize`: it makes all cases when tests are collected, which takes as long as many tests.
     for found in get_all_tests(schema=_described(), test_func=_check, settings=_UNHURRIED, given_kwargs=None):
+        assert isinstance(found, Ok), found
         operation, run = found.ok()
         with subtests.test(operation.label):
             run(world=world)
@@ -182,7 +184,7 @@ def test_what_the_description_says_holds(world: World, subtests: pytest.Subtests
 def test_what_it_says_holds_for_requests_that_follow_from_each_other(world: World) -> None:
     machine: Any = _described().as_state_machine()
 
-    class Workflow(machine):  # type: ignore[misc]
+    class Workflow(machine):
         def setup(self) -> None:
             self.transaction = rolled_back()
             self.transaction.__enter__()
