@@ -211,7 +211,7 @@ class OrganizationAdmin(ReadOnlyAdmin):
         permissions=["act"],
         dialog={
             "title": "Suspend this organization?",
-            "description": "Its numbers go offline and nothing can be sent or changed. It can still read; nothing is "
+            "description": "Its instances go offline and nothing can be sent or changed. It can still read; nothing is "
             "deleted.",
             "form_class": None,
             "form_submit_text": "Suspend",
@@ -230,7 +230,7 @@ class OrganizationAdmin(ReadOnlyAdmin):
         permissions=["act"],
         dialog={
             "title": "Resume this organization?",
-            "description": "It can be used again, and the numbers that the suspension stopped connect.",
+            "description": "It can be used again, and the instances that the suspension stopped connect.",
             "form_class": None,
             "form_submit_text": "Resume",
         },

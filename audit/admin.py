@@ -38,9 +38,11 @@ def record_form(request: HttpRequest, obj: Model, verb: str, fields: list[str]) 
 def entries_about(obj: Model) -> list[Rows]:
     """The acts in an organization, or upon something of an organization."""
     if obj._meta.label == "accounts.Organization":
-        return [Rows(Entry, {"organization_id": obj.pk})]
+        return [Rows(Entry, {"organization_id": obj.pk}, "Audit entries")]
     organization_id = getattr(obj, "organization_id", None)
-    return [Rows(Entry, {"organization_id": organization_id, "subject": obj.pk})] if organization_id else []
+    if organization_id is None:
+        return []
+    return [Rows(Entry, {"organization_id": organization_id, "subject": obj.pk}, "Audit entries")]
 
 
 operator_wrote.append(record_form)

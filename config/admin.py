@@ -32,6 +32,7 @@ class Rows(NamedTuple):
 
     model: type[models.Model]
     lookups: Mapping[str, Any]
+    title: str = ""  # that of the model if empty
 
     @property
     def address(self) -> str:
@@ -107,11 +108,8 @@ class ModelAdmin(UnfoldModelAdmin):
             page = self.admin_site._registry.get(rows.model)
             if page and page.has_view_permission(request):
                 count = dashboard.capped(rows.model._default_manager.filter(**rows.lookups))
-                title, shown = (
-                    capfirst(str(rows.model._meta.verbose_name_plural)),
-                    dashboard.number(count, dashboard.CAP),
-                )
-                links.append({"title": title, "count": shown, "url": rows.address})
+                title = rows.title or capfirst(str(rows.model._meta.verbose_name_plural))
+                links.append({"title": title, "count": dashboard.number(count, dashboard.CAP), "url": rows.address})
         return sorted(links, key=lambda link: link["title"])
 
     # --- forms ----------------------------------------------------------------------------------

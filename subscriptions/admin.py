@@ -93,7 +93,7 @@ class SubscriptionAdmin(ReadOnlyAdmin):
             messages, instances = data["messages"][network], data["instances"][network]
             lines.append(
                 f"{network}: {messages['used']:,} of {messages['limit']:,} messages, "
-                f"{instances['used']:,} of {instances['limit']:,} numbers"
+                f"{instances['used']:,} of {instances['limit']:,} instances"
             )
         return format_html_join("", "<div>{}</div>", [[f"Renews {data['period']['renews_at']}"], *([x] for x in lines)])
 

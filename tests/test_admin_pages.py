@@ -169,7 +169,7 @@ def test_an_organization_leads_to_all_that_is_its_own(operator: Client, tenant: 
     for title, count in (expected | {"Subscriptions": "1", "Virtual phones": "1"}).items():
         assert links[title][1] == count, title
         assert operator.get(links[title][0]).context["cl"].queryset.count() == int(count), title
-    assert operator.get(links["Entries"][0]).context["cl"].queryset.count() == int(links["Entries"][1]) > 0
+    assert operator.get(links["Audit entries"][0]).context["cl"].queryset.count() == int(links["Audit entries"][1]) > 0
 
 
 def test_an_observer_sees_all_pages_and_no_action(observer: Client, tenant: Tenant) -> None:
