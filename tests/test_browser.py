@@ -113,7 +113,8 @@ def test_every_page_of_the_admin_opens_without_complaint(
     _log_in(window, operator.email)
     for model in PAGES:
         window.open(f"/admin/{model._meta.app_label}/{model._meta.model_name}/")
-        for obj in model._default_manager.all()[:1]:
+        # On a wide window these look alike, while a phone has to fold each of them.
+        for obj in model._default_manager.all()[: 1 if look == "dark phone" else 0]:
             window.open(page_of(obj))
 
 
