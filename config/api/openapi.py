@@ -74,15 +74,13 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "name": "X-Organization",
         "in": "header",
         "description": "Which organization is meant, for people of several; the first one joined without it.",
-        "schema": {"type": "string"},
-        "example": "org_01h455vb4pex5vsknk084sn02q",
+        "schema": {"type": "string"},  # an example would be filled in by Swagger UI, and refused
     },
     "IdempotencyKey": {
         "name": "Idempotency-Key",
         "in": "header",
         "description": "A POST sent again with its key within 24 hours gets the first answer, not a second effect.",
         "schema": {"type": "string", "pattern": r'^(?!""$)[!-~]([ -~]{0,253}[!-~])?$'},
-        "example": "order-4711",
     },
     "Limit": {
         "name": "limit",
