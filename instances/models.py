@@ -13,7 +13,7 @@ from instances.states import State, Wanted
 
 class Network(models.TextChoices):
     SANDBOX = "sandbox"
-    WHATSAPP = "whatsapp"
+    WHATSAPP = "whatsapp", "WhatsApp"
 
 
 class WorkerQuerySet(models.QuerySet["Worker"]):

@@ -23,7 +23,7 @@ def new_secret() -> str:
 
 class Network(models.TextChoices):
     SANDBOX = "sandbox"
-    WHATSAPP = "whatsapp"
+    WHATSAPP = "whatsapp", "WhatsApp"
 
 
 def stream_of(organization_id: str, instance_id: str | None, network: str) -> uuid.UUID:
