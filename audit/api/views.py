@@ -30,10 +30,11 @@ class AuditView(APIView):
         if caller is None:
             raise NotAuthenticated
         found = selectors.entries(caller.organization_id, **checked_query(AuditQuery, request))
+        pages = _NewestFirst()
         if request.accepted_renderer.format == "csv":
+            pages.get_page_size(request)  # without effect here, but not to be nonsense either
             lines = rows(selectors.newest_first(found))
             name = {"Content-Disposition": 'attachment; filename="audit.csv"'}
             return StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8", headers=name)
-        pages = _NewestFirst()
         page = pages.paginate_queryset(found, request, self) or []
         return pages.get_paginated_response([selectors.entry_data(entry) for entry in page])

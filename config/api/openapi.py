@@ -107,11 +107,11 @@ def _tags() -> list[Tag]:
     ]
 
 
-def problem_codes(operation: Operation, *, scope: str | None, method: str, in_path: bool) -> list[str]:
+def problem_codes(operation: Operation, *, scope: str | None, method: str) -> list[str]:
     """Every code an operation may refuse with, in the order of the catalogue."""
     codes = {"internal_error", *operation.problems}
     if not operation.plain:
-        codes |= {"not_acceptable", "unknown_parameter", "rate_limited", "unavailable"}
+        codes |= {"not_acceptable", "unknown_parameter", "rate_limited", "unavailable", "not_found"}
     if operation.body or operation.query or operation.paged:
         codes.add("invalid_request")
     if operation.paged:
@@ -120,13 +120,11 @@ def problem_codes(operation: Operation, *, scope: str | None, method: str, in_pa
         codes |= {"malformed_json", "unsupported_media_type", "body_too_large", "length_required"}
     if scope is not None:
         codes |= {"not_authenticated", "invalid_credentials", "invalid_token", "address_not_allowed"}
-        codes |= {"missing_scope", "permission_denied", "not_found"}
+        codes |= {"missing_scope", "permission_denied"}
         if method != "GET":
             codes |= {"csrf_failed", "organization_suspended"}
     if method == "POST":
         codes |= {"invalid_request", "idempotency_key_in_use", "idempotency_key_reused"}
-    if in_path or (operation.media and not operation.plain):
-        codes.add("not_found")
     return [code for code in CATALOGUE if code in codes]
 
 
@@ -210,7 +208,7 @@ class AutoSchema(openapi.AutoSchema):
 
     def _get_response_bodies(self, direction: Direction = "response") -> dict[str, Any]:
         responses = {str(status): self._success(status) for status in self.described.answers}
-        codes = problem_codes(self.described, scope=self._scope, method=self.method, in_path="{" in self.path)
+        codes = problem_codes(self.described, scope=self._scope, method=self.method)
         self._component(ProblemDetails, direction)
         for status in sorted({CATALOGUE[code][0] for code in codes}):
             responses[str(status)] = _refusal(status, [code for code in codes if CATALOGUE[code][0] == status])

@@ -73,3 +73,5 @@ class APIView(views.APIView):  # noqa: TID251 (this is what replaces it)
         if operation and (unknown := sorted(request.query_params.keys() - operation.parameters)):
             words = "This parameter is not known here."
             raise Problem("unknown_parameter", errors=[FieldError(f"/{escaped(n)}", "unknown", words) for n in unknown])
+        if request.query_params.get("format") == "":  # the REST framework takes it for none
+            raise Problem("not_found", "There is no such format.")

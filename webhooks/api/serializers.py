@@ -24,7 +24,7 @@ class Pattern(Text):
 class Url(Text):
     """The length and all the rest of a URL is checked where its meaning is known."""
 
-    json_schema = {"pattern": "^[Hh][Tt][Tt][Pp][Ss]?://", "maxLength": 2000}
+    json_schema = {"pattern": r"^[Hh][Tt][Tt][Pp][Ss]?://[^\u0000]*$", "maxLength": 2000}
 
 
 class EndpointInput(Input):
