@@ -23,7 +23,9 @@ from pytest_django import Settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.config import (
     ChecksConfig,
+    CoveragePhaseConfig,
     GenerationConfig,
+    PhasesConfig,
     PositiveDataAcceptanceConfig,
     ProjectConfig,
     ProjectsConfig,
@@ -44,7 +46,7 @@ from phones.tests.numbers import new_number
 from webhooks.models import Endpoint
 
 pytestmark = pytest.mark.django_db
-DEFAULT_EXAMPLES = 4
+DEFAULT_EXAMPLES = 3
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", DEFAULT_EXAMPLES))
 SEED = int(os.environ.get("FUZZ_SEED", "3"))
 
@@ -58,6 +60,7 @@ _config = SchemathesisConfig(
             generation=GenerationConfig(
                 max_examples=EXAMPLES, deterministic=True, database="none", with_security_parameters=False
             ),
+            phases=PhasesConfig(coverage=CoveragePhaseConfig(unexpected_methods={"PUT", "TRACE"})),
             checks=ChecksConfig(positive_data_acceptance=PositiveDataAcceptanceConfig(expected_statuses=_REFUSED)),
         )
     ),
