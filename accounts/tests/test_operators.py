@@ -47,7 +47,7 @@ def test_who_is_reactivated_may_log_in_again_and_has_no_old_session(alice: Perso
 def test_a_second_call_does_and_records_nothing(alice: Person) -> None:
     assert [deactivate(user=alice.user), deactivate(user=alice.user)] == [True, False]
     assert [reactivate(user=alice.user), reactivate(user=alice.user)] == [True, False]
-    tags = Entry.objects.filter(subject=alice.user.id).values_list("tag", flat=True)
+    tags = Entry.objects.filter(subject=alice.user.id).order_by("sequence").values_list("tag", flat=True)
     assert [tag.split(":", 1)[1] for tag in tags if "activated" in tag] == ["user:deactivated", "user:reactivated"]
 
 

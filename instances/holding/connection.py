@@ -12,6 +12,7 @@ import structlog
 
 from config import metrics
 from instances.holding.attachments import attach
+from instances.holding.hand_over import as_holder_sees_it
 from instances.holding.linking import Link
 from instances.holding.writer import LeaseLost, Writer
 from instances.models import Instance
@@ -44,6 +45,7 @@ class Connection:
         self._end: StateChange | None = None
         self._online = False
         self._last_event = 0.0
+        self._held_since = time.monotonic()
         self._pause = _FIRST_PAUSE_SECONDS
         self._attachments = [make(self) for make in attach]
         self._thread = threading.Thread(target=self._run, name=f"number-{instance.id}", daemon=True)
@@ -201,7 +203,8 @@ class Connection:
             self._write(news)
         self._last_event = time.monotonic()
 
-    def _on_state(self, code: int, change: StateChange) -> None:
+    def _on_state(self, code: int, reported: StateChange) -> None:
+        change = as_holder_sees_it(reported, self.epoch, time.monotonic() - self._held_since)
         self._online = change.state == State.CONNECTED
         if change.state == State.RECONNECTING:
             metrics.RECONNECTS.inc(change.reason)
@@ -210,7 +213,7 @@ class Connection:
             self._pause = _FIRST_PAUSE_SECONDS
             for attachment in self._attachments:
                 attachment.online()
-        elif change.state in ENDED or code == STREAM_ERROR:
+        elif reported.state in ENDED or code == STREAM_ERROR:
             # The library's call does not return by itself; stopping it from its own callback is allowed.
             self._end = change
             if self._client:
