@@ -3,6 +3,7 @@ PYTHON ?= python3
 UV_VERSION := 0.13.9
 CHROMIUM_VERSION := 153.0.0
 BIN := .venv/bin
+APPS := config audit accounts subscriptions webhooks instances messaging phones
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help up listen test quick fuzz lint format bench requirements clean
@@ -20,8 +21,8 @@ listen: .venv/.installed ## print the events of a running `make up` as they arri
 test: .venv/.browser ## run every test, on SQLite and on PostgreSQL (T=path, ARGS=pytest's options)
 	$(BIN)/python -m stack.both $(ARGS) $(T)
 
-quick: .venv/.installed-dev ## the tests without the end-to-end ones and the browser, on SQLite: about a minute
-	$(BIN)/python -m pytest -m "not end_to_end and not browser" $(ARGS) $(T)
+quick: .venv/.installed-dev ## the apps' own tests on SQLite, without whole product, browser and fuzz: under 3 minutes
+	$(BIN)/python -m pytest -m "not end_to_end and not browser and not fuzz" $(ARGS) $(or $(T),$(APPS) tests)
 
 fuzz: .venv/.installed-dev ## requests made up from the API's description, for long (EXAMPLES=500 per route, SEED=1)
 	FUZZ_EXAMPLES=$(or $(EXAMPLES),500) FUZZ_SEED=$(or $(SEED),1) $(BIN)/python -m pytest --timeout=0 tests/test_schema_fuzz.py $(ARGS)

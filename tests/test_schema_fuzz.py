@@ -45,13 +45,13 @@ from messaging.models import Message
 from phones.tests.numbers import new_number
 from webhooks.models import Endpoint
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.fuzz]
 DEFAULT_EXAMPLES = 3
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", DEFAULT_EXAMPLES))
 SEED = int(os.environ.get("FUZZ_SEED", "3"))
 
 # A request that is well-formed may still be refused for what is the case: 402, 422 and 429 beside the usual ones.
-BEYOND_SCHEMA = {"range", "group", "unknown_plan", "invalid_url", "wrong_password", "past", "network"}
+BEYOND_SCHEMA = {"range", "group", "unknown_plan", "invalid_url", "wrong_password", "past", "network", "not_found"}
 _REFUSED = ["2xx", "401", "402", "403", "404", "409", "422", "429"]
 _config = SchemathesisConfig(
     seed=SEED,
