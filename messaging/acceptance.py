@@ -43,6 +43,7 @@ from webhooks import events
 
 log = structlog.get_logger(__name__)
 GROUP_MESSAGES = 1000  # a group takes no further request when it has so many
+_LARGE = 20  # a batch of so many need not wait for company
 _DEADLOCK = "40P01"
 _COLUMNS = (
     "id", "organization", "instance", "direction", "status", "type", "content", "chat", "chat_lid", "sender_name",
@@ -77,7 +78,7 @@ class Acceptor:
             self._turn.acquire()
         try:
             while not order.done:
-                self._run(self._group())
+                self._run([])
         finally:
             self._turn.release()
 
@@ -97,11 +98,18 @@ class Acceptor:
         return group
 
     def _run(self, group: list[Order]) -> None:
+        """Commit a group; an empty one is filled once it is our turn among the processes, so that it is large."""
         try:
-            _commit(group)
+            with transaction.atomic():
+                if not group:
+                    if len(self._waiting[0].outgoing) < _LARGE:
+                        _line_up(self._waiting[0].actor.organization_id)
+                    group += self._group()
+                _commit(group)
         except kept.Raced:
             self._run(group)
         except Exception as error:
+            group = group or self._group()
             if getattr(error.__cause__, "sqlstate", None) == _DEADLOCK:  # with a session worker that gives quota back
                 self._run(group)
                 return
@@ -136,7 +144,16 @@ class _Candidate:
         return self.instance.organization_id, self.instance.network
 
 
-@transaction.atomic
+def _line_up(organization_id: str) -> None:
+    """Wait until no other process accepts for the organization; it would be met at the quota's row anyway.
+
+    On SQLite the beginning of a transaction has waited already.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [to_uuid(organization_id, "org").int % 2**63])
+
+
 def _commit(group: list[Order]) -> None:
     fresh = kept.without_replays(group)
     # All that can be made before the quota is locked is made before; the moment too, so that what is given

@@ -108,7 +108,8 @@ def test_a_send_with_a_known_key_costs_few_queries(
         assert send(program, instance).status_code == 202
     statements = [query["sql"] for query in captured if not re.match("SAVEPOINT|RELEASE|BEGIN|COMMIT", query["sql"])]
     kinds = [re.match(r"SELECT .*? FROM \S+|INSERT INTO \S+|\S+", one.strip()) for one in statements]
-    assert len(statements) == 7, [kind and kind[0][-60:] for kind in kinds]
+    lining_up = connection.vendor == "postgresql"
+    assert len(statements) == 7 + lining_up, [kind and kind[0][-60:] for kind in kinds]
 
 
 def test_an_accepted_message_wakes_the_lane_of_its_holder(
