@@ -58,10 +58,14 @@ class Paths:
     def sandbox(self) -> Path:
         return self.var / "sandbox"
 
+    @property
+    def mail(self) -> Path:
+        return self.var / "mail"
+
     def create(self) -> None:
         """Make the folders, private to this user. Raises OSError, or UnsafeDirectoryError for ``sockets``."""
         self.var.mkdir(parents=True, exist_ok=True)
-        for folder in (self.run, self.log, self.valkey, self.sandbox):
+        for folder in (self.run, self.log, self.mail, self.valkey, self.sandbox):
             folder.mkdir(mode=0o700, exist_ok=True)
         if self.sockets != self.run:
             self.sockets.mkdir(mode=0o700, exist_ok=True)

@@ -22,7 +22,7 @@ def test_the_folders_are_made_below_var_dir_and_private(var: Path):
     paths = Paths.of({"VAR_DIR": str(var / "var")})
     paths.create()
     paths.create()
-    for folder in (paths.run, paths.log, paths.valkey, paths.sandbox):
+    for folder in (paths.run, paths.log, paths.mail, paths.valkey, paths.sandbox):
         assert folder.parent == var / "var"
         assert folder.stat().st_mode & 0o777 == 0o700
 
