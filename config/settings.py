@@ -54,6 +54,7 @@ INSTALLED_APPS = [
     "subscriptions",
     "webhooks",
     "instances",
+    "media",
     "messaging",
     "phones",
 ]

@@ -51,6 +51,7 @@ class Instance(models.Model):
     id = TypeIDField(prefix="ins", primary_key=True)
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="instances")
     name = models.CharField(max_length=100)
+    settings = models.JSONField(default=dict, help_text="What differs from the defaults")
     network = models.CharField(max_length=10, choices=Network.choices)
     wanted = models.CharField(max_length=10, choices=Wanted.choices, default=Wanted.STOPPED)
     state = models.CharField(max_length=12, choices=State.choices, default=State.CREATED)

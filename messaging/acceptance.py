@@ -46,8 +46,8 @@ GROUP_MESSAGES = 1000  # a group takes no further request when it has so many
 _LARGE = 20  # a batch of so many need not wait for company
 _DEADLOCK = "40P01"
 _COLUMNS = (
-    "id", "organization", "instance", "direction", "status", "type", "content", "chat", "chat_lid", "sender_name",
-    "from_phone", "secret", "client_ref", "attempts", "created_at",
+    "id", "organization", "instance", "direction", "status", "type", "content", "attributes", "text", "chat",
+    "chat_lid", "sender_name", "origin", "history", "secret", "client_ref", "attempts", "created_at",
 )  # fmt: skip
 
 
@@ -280,6 +280,8 @@ def _message(one: Outgoing, instance: Instance, now: datetime, secret: bytes) ->
         status=Status.QUEUED.value,
         type=one.type,
         content=one.content,
+        attributes=dict(one.attributes),
+        origin=one.origin,
         chat=str(one.to),
         chat_lid=str(one.to) if one.to.server == LID else None,
         client_ref=one.client_ref,
@@ -297,10 +299,13 @@ def _row(message: Message) -> tuple[Any, ...]:
         message.status,
         message.type,
         orjson.dumps(message.content).decode(),
+        orjson.dumps(message.attributes).decode() if message.attributes else "{}",
+        message.text,
         message.chat,
         message.chat_lid,
         message.sender_name,
-        message.from_phone,
+        message.origin,
+        message.history,
         message.secret,
         message.client_ref,
         message.attempts,

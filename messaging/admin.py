@@ -28,7 +28,7 @@ class MessageAdmin(LogAdmin):
     fieldsets = [
         ("Message", {"fields": ["id", "organization", "instance", "direction", "type", "status"]}),
         ("People", {"fields": ["chat", "chat_lid", "sender_phone", "sender_lid"]}),
-        ("Marks", {"fields": ["wa_id", "client_ref", "from_phone", "attempts", "error_code", "error_detail"]}),
+        ("Marks", {"fields": ["wa_id", "client_ref", "origin", "attempts", "error_code", "error_detail"]}),
         ("Times", {"fields": ["created_at", "sent_at", "delivered_at", "read_at"]}),
     ]
 

@@ -23,7 +23,7 @@ from instances.whatsapp.failures import OFFLINE
 from instances.whatsapp.news import Inbound, Receipt
 from messaging.models import EarlyReceipt, Message
 from messaging.selectors import message_data
-from messaging.states import Direction, Status, below
+from messaging.states import Direction, Origin, Status, below
 from subscriptions import quota, usage
 from webhooks.events import Draft
 
@@ -221,7 +221,7 @@ def _row(instance: Instance, news: Inbound) -> Message:
         sender_phone=news.sender.phone,
         sender_lid=news.sender.lid,
         sender_name=_storable(news.sender.name)[:200],
-        from_phone=news.from_me,
+        origin=Origin.PHONE if news.from_me else None,
         wa_id=news.wa_id,
         sent_at=news.sent_at,
     )

@@ -9,7 +9,8 @@ from django.utils import timezone
 from accounts.models import Organization
 from config.ids import TypeIDField
 from instances.models import Instance
-from messaging.states import Direction, Status
+from media.models import Media
+from messaging.states import Direction, Origin, Status
 
 SECRET_BYTES = 32
 
@@ -24,26 +25,43 @@ class Message(models.Model):
     status = models.CharField(max_length=11, choices=Status.choices)
     type = models.CharField(max_length=20)
     content = models.JSONField()
+    attributes = models.JSONField(
+        default=dict, help_text="What goes with the content: context, mentions, view_once, forwarded …"
+    )
+    media = models.ForeignKey(Media, on_delete=models.SET_NULL, null=True, related_name="+")
+    text = models.TextField(blank=True, default="", help_text="What the full-text search finds it by")
     chat = models.CharField(max_length=60, help_text="JID of the person or group; the phone's if it is known")
     chat_lid = models.CharField(max_length=60, null=True)
     sender_phone = models.CharField(max_length=20, null=True)
     sender_lid = models.CharField(max_length=60, null=True)
     sender_name = models.CharField(max_length=200, blank=True, default="")
-    from_phone = models.BooleanField(default=False, help_text="Written on the number's own phone, not through us")
+    origin = models.CharField(
+        max_length=9,
+        choices=Origin.choices,
+        null=True,
+        help_text="Null: what others sent",
+    )
+    history = models.BooleanField(default=False, help_text="Came with the history when the number was linked")
 
     wa_id = models.CharField(max_length=80, null=True, help_text="WhatsApp's id of the message")
     secret = models.BinaryField(
         max_length=SECRET_BYTES, default=partial(secrets.token_bytes, SECRET_BYTES), editable=False
     )
     client_ref = models.CharField(max_length=200, null=True)
+    unique_ref = models.CharField(max_length=200, null=True, help_text="client_ref, where it must be unique")
     error_code = models.CharField(max_length=40, null=True)
     error_detail = models.CharField(max_length=500, null=True)
     attempts = models.PositiveSmallIntegerField(default=0)
 
     created_at = models.DateTimeField(default=timezone.now)
+    send_at = models.DateTimeField(null=True, help_text="When the sender wants it to leave")
+    not_before = models.DateTimeField(null=True, help_text="The lane leaves it alone until then")
     sent_at = models.DateTimeField(null=True)
     delivered_at = models.DateTimeField(null=True)
     read_at = models.DateTimeField(null=True)
+    played_at = models.DateTimeField(null=True)
+    edited_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [
@@ -51,16 +69,50 @@ class Message(models.Model):
                 fields=["instance", "wa_id", "direction"],
                 condition=models.Q(wa_id__isnull=False),
                 name="one_row_for_each_whatsapp_id",
-            )
+            ),
+            models.UniqueConstraint(
+                fields=["instance", "unique_ref"],
+                condition=models.Q(unique_ref__isnull=False),
+                name="one_message_for_a_unique_ref",
+            ),
         ]
         indexes = [
             models.Index(fields=["instance", "id"], name="lane", condition=models.Q(status__in=["queued", "sending"])),
+            models.Index(fields=["send_at"], name="schedule", condition=models.Q(status="scheduled")),
+            models.Index(
+                fields=["instance", "chat", "id"], name="waiting", condition=models.Q(status__in=["preparing", "held"])
+            ),
             models.Index(fields=["organization", "-id"], name="listing"),
             models.Index(fields=["instance", "chat", "-id"], name="conversation"),
         ]
 
     def __str__(self) -> str:
         return self.id
+
+
+class Contact(models.Model):
+    """Somebody an instance has to do with: the phone number and the LID are one person."""
+
+    instance = models.ForeignKey(Instance, on_delete=models.CASCADE, related_name="+")
+    phone = models.CharField(max_length=20, null=True)
+    lid = models.CharField(max_length=60, null=True)
+    name = models.CharField(max_length=200, blank=True, default="", help_text="As the person calls itself")
+    on_whatsapp = models.BooleanField(null=True)
+    checked_at = models.DateTimeField(null=True, help_text="When WhatsApp was asked about the phone number")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["instance", "phone"], condition=models.Q(phone__isnull=False), name="one_contact_for_a_phone"
+            ),
+            models.UniqueConstraint(
+                fields=["instance", "lid"], condition=models.Q(lid__isnull=False), name="one_contact_for_a_lid"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.phone or self.lid or ""
 
 
 class EarlyReceipt(models.Model):

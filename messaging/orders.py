@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from accounts.actor import Actor
 from config.api.idempotency import Answer, Claim
 from config.api.problems import Problem
 from instances.whatsapp.jids import Jid
+from media.references import MediaRef
+from messaging.states import Origin
 
 
 class Outgoing(NamedTuple):
-    """A message to be sent, its fields checked."""
+    """A message to be sent, its fields checked.
+
+    ``attributes`` are what goes with the content (models.Message.attributes); ``media`` names its file.
+    """
 
     instance_id: str
     to: Jid
     type: str
     content: dict[str, Any]
     client_ref: str | None
+    attributes: Mapping[str, Any] = MappingProxyType({})
+    media: MediaRef | None = None
+    send_at: datetime | None = None
+    origin: str = Origin.API.value
 
 
 Verdict = dict[str, Any] | Problem  # the accepted message as clients see it, or why it is refused

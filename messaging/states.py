@@ -6,6 +6,9 @@ from django.db import models
 
 
 class Status(models.TextChoices):
+    SCHEDULED = "scheduled"
+    PREPARING = "preparing"
+    HELD = "held"
     QUEUED = "queued"
     SENDING = "sending"
     SENT = "sent"
@@ -13,8 +16,17 @@ class Status(models.TextChoices):
     READ = "read"
     PLAYED = "played"
     FAILED = "failed"
+    CANCELLED = "cancelled"
     UNCONFIRMED = "unconfirmed"
     RECEIVED = "received"
+
+
+class Origin(models.TextChoices):
+    """Who had an outbound message written."""
+
+    API = "api"
+    BROADCAST = "broadcast"
+    PHONE = "phone"
 
 
 class Direction(models.TextChoices):
@@ -26,10 +38,14 @@ class Direction(models.TextChoices):
 PROGRESS = (Status.SENDING, Status.UNCONFIRMED, Status.SENT, Status.DELIVERED, Status.READ, Status.PLAYED)
 
 TRANSITIONS: dict[str, frozenset[str]] = {
-    Status.QUEUED: frozenset({Status.SENDING, Status.FAILED}),
-    Status.SENDING: frozenset({Status.QUEUED, Status.FAILED, *PROGRESS[1:]}),
+    Status.SCHEDULED: frozenset({Status.PREPARING, Status.QUEUED, Status.CANCELLED, Status.FAILED}),
+    Status.PREPARING: frozenset({Status.QUEUED, Status.CANCELLED, Status.FAILED}),
+    Status.HELD: frozenset({Status.QUEUED, Status.CANCELLED, Status.FAILED}),
+    Status.QUEUED: frozenset({Status.SENDING, Status.HELD, Status.CANCELLED, Status.FAILED}),
+    Status.SENDING: frozenset({Status.QUEUED, Status.HELD, Status.FAILED, *PROGRESS[1:]}),
     **{status: frozenset(PROGRESS[place + 1 :]) for place, status in enumerate(PROGRESS) if place > 0},
     Status.FAILED: frozenset(),
+    Status.CANCELLED: frozenset(),
     Status.RECEIVED: frozenset(),
 }
 

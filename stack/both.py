@@ -13,7 +13,18 @@ import subprocess
 import sys
 import tempfile
 
-ON_BOTH = ("config", "audit", "accounts", "subscriptions", "webhooks", "instances", "messaging", "phones", "tests")
+ON_BOTH = (
+    "config",
+    "audit",
+    "accounts",
+    "subscriptions",
+    "webhooks",
+    "instances",
+    "media",
+    "messaging",
+    "phones",
+    "tests",
+)
 
 
 def _command(stack: str, arguments: list[str]) -> list[str]:

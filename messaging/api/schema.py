@@ -21,7 +21,7 @@ from instances.api.schema import InstanceId
 from messaging.api import views
 from messaging.api.payload import MAX_BATCH, Send
 from messaging.api.serializers import MessagesQuery
-from messaging.states import Direction, Status
+from messaging.states import Direction, Origin, Status
 
 
 class Contact(Shape):
@@ -77,7 +77,7 @@ class Message(Shape):
     type: Literal["text", "image", "video", "audio", "document", "sticker", "location", "reaction", "unsupported"]
     client_ref: Annotated[str, Meta(description="Yours.")] | None
     wa_id: Annotated[str, Meta(description="WhatsApp's id of the message.")] | None
-    from_phone: Annotated[bool, Meta(description="Written on the number's own phone, not through the API.")]
+    origin: Annotated[Origin | None, Meta(description="`phone`: written on the number's own phone. Null: inbound.")]
     error: MessageError | None
     created_at: Moment
     sent_at: Moment | None

@@ -15,7 +15,7 @@ from instances.whatsapp.news import Inbound, Receipt
 from instances.whatsapp.news import Person as Sender
 from messaging.ledger import inbound
 from messaging.models import EarlyReceipt, Message
-from messaging.states import Direction, Status
+from messaging.states import Direction, Origin, Status
 from messaging.tests.conftest import Write
 from webhooks.models import Event
 
@@ -27,7 +27,7 @@ HELLO = Inbound("3EB0A", "15550100002@s.whatsapp.net", "777@lid", CARLA, False, 
 def test_a_message_received_is_a_row_and_an_event(write: Write, held: Instance) -> None:
     write(HELLO)
     row = Message.objects.get()
-    assert (row.direction, row.status, row.from_phone) == (Direction.INBOUND, Status.RECEIVED, False)
+    assert (row.direction, row.status, row.origin) == (Direction.INBOUND, Status.RECEIVED, None)
     assert (row.chat, row.chat_lid, row.wa_id, row.sent_at) == (HELLO.chat, "777@lid", "3EB0A", NOON)
     event = Event.objects.get()
     assert (event.type, event.sequence) == ("message.received", 1)
@@ -84,10 +84,10 @@ def test_what_we_sent_ourselves_does_not_come_back(
 def test_what_was_written_on_the_phone_is_an_outbound_row(write: Write, held: Instance) -> None:
     write(replace(HELLO, from_me=True, sender=Sender(held.phone, None)))
     row = Message.objects.get()
-    assert (row.direction, row.status, row.from_phone) == (Direction.OUTBOUND, Status.SENT, True)
+    assert (row.direction, row.status, row.origin) == (Direction.OUTBOUND, Status.SENT, Origin.PHONE)
     event = Event.objects.get()
     assert event.type == "message.sent"
-    assert (event.data["from_phone"], event.data["to"]["phone"]) == (True, "15550100002")
+    assert (event.data["origin"], event.data["to"]["phone"]) == ("phone", "15550100002")
 
 
 def test_receipts_move_what_was_written_on_the_phone(write: Write) -> None:

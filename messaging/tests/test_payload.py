@@ -28,7 +28,7 @@ sends = st.builds(
 @given(sends)
 def test_a_good_body_is_taken_to_the_letter(body: dict[str, Any]) -> None:
     outgoing = parse(orjson.dumps(body))
-    assert outgoing == (body["instance"], Jid(body["to"]), "text", body["text"], body.get("client_ref"))
+    assert outgoing[:5] == (body["instance"], Jid(body["to"]), "text", body["text"], body.get("client_ref"))
 
 
 @given(st.binary())

@@ -1,0 +1,1 @@
+"""Files of messages: received, checked, made ready for WhatsApp, kept and served."""
