@@ -29,6 +29,7 @@ from instances.whatsapp.store import Trace
 from messaging.doubt import settle
 from messaging.ledger import HANDLERS, Claim, Outcome, PutBack, fail_waiting
 from messaging.models import Message
+from messaging.receiving import handlers as receiving
 from messaging.states import Status
 
 log = structlog.get_logger(__name__)
@@ -187,5 +188,5 @@ def find_work(instance_ids: list[str]) -> Iterable[str]:
 attachments.attach.append(Lane)
 attachments.find_work.append(find_work)
 attachments.number_changed.append(fail_waiting)
-writer.handlers.update(HANDLERS)
+writer.handlers.update(HANDLERS | receiving.HANDLERS)
 writer.first.add(Outcome)  # receipts of the same moment then find the message's id

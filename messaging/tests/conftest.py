@@ -10,6 +10,7 @@ from instances.holding.writer import Writer
 from instances.models import Instance, Worker
 from messaging.ledger import HANDLERS
 from messaging.models import Message
+from messaging.receiving import handlers as receiving
 from messaging.states import Direction, Status
 
 
@@ -43,7 +44,7 @@ def held(committed: None, instance: Instance, hold: Callable[[Instance], Instanc
 def running_writer(committed: None, worker: Worker) -> Iterator[Writer]:
     """The worker's writer, with the handlers of the ledger."""
     before = dict(writer.handlers)
-    writer.handlers.update(HANDLERS)
+    writer.handlers.update(HANDLERS | receiving.HANDLERS)
     running = Writer(worker.id)
     yield running
     running.close()

@@ -13,8 +13,8 @@ from instances.holding.writer import Item
 from instances.models import Instance
 from instances.whatsapp.news import Inbound, Receipt
 from instances.whatsapp.news import Person as Sender
-from messaging.ledger import inbound
 from messaging.models import EarlyReceipt, Message
+from messaging.receiving.messages import inbound
 from messaging.states import Direction, Origin, Status
 from messaging.tests.conftest import Write
 from webhooks.models import Event

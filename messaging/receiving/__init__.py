@@ -1,0 +1,1 @@
+"""What numbers receive: messages, what changes them, and receipts."""
