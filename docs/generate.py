@@ -131,7 +131,17 @@ def metrics() -> str:
     return "\n".join([*head, *rows, ""])
 
 
+def events() -> str:
+    """docs/events.md."""
+    from webhooks.catalogue import TYPES
+
+    head = ["# Event types", "", "Written by `docs/generate.py` from `webhooks/catalogue.py`. How they reach you:"]
+    head += ["[webhooks.md](webhooks.md).", "", "| type | when |", "|---|---|"]
+    return "\n".join([*head, *(f"| `{name}` | {sentence} |" for name, sentence in TYPES.items()), ""])
+
+
 PAGES = {
+    "events.md": events,
     "metrics.md": metrics,
     "states.md": states,
     "problems.md": problems,

@@ -1,4 +1,4 @@
-"""Wake-ups for session workers: hints through the broker, each of which may be lost.
+"""Wake-ups for workers: hints through the broker, each of which may be lost.
 
 Whoever needs the broker hands the hint to a thread of this process, so that a broker that is away
 neither fails nor delays a request. What got lost is found again by the holder's own poll.
@@ -95,6 +95,15 @@ def lane(instance_id: str, queue_name: str | None) -> None:
     def send() -> None:
         if cache.add(_key(instance_id), 1, timeout=_BURST_SECONDS):
             _send(queue_name, [instance_id])
+
+    _sender().put(send)
+
+
+def task(name: str, *arguments: str) -> None:
+    """Hint to the task worker that a task has something to do."""
+
+    def send() -> None:
+        app.send_task(name, list(arguments), expires=600)
 
     _sender().put(send)
 

@@ -32,9 +32,12 @@ from instances.models import Instance
 from instances.services import draft
 from instances.states import ENDED, Wanted
 from instances.whatsapp.jids import LID
+from media import services as media
+from media.selectors import ready
 from messaging import kept
 from messaging.models import SECRET_BYTES, Message
 from messaging.orders import Order, Outgoing, Verdict
+from messaging.searchable import text_of
 from messaging.selectors import message_data
 from messaging.states import Direction, Status
 from subscriptions import quota, usage
@@ -46,8 +49,8 @@ GROUP_MESSAGES = 1000  # a group takes no further request when it has so many
 _LARGE = 20  # a batch of so many need not wait for company
 _DEADLOCK = "40P01"
 _COLUMNS = (
-    "id", "organization", "instance", "direction", "status", "type", "content", "attributes", "text", "chat",
-    "chat_lid", "sender_name", "origin", "history", "secret", "client_ref", "attempts", "created_at",
+    "id", "organization", "instance", "direction", "status", "type", "content", "attributes", "media", "text", "chat",
+    "chat_lid", "sender_name", "origin", "history", "secret", "client_ref", "attempts", "send_at", "created_at",
 )  # fmt: skip
 
 
@@ -131,17 +134,25 @@ acceptor = Acceptor()
 
 @dataclass(slots=True)
 class _Candidate:
-    """A message that is accepted if the quota has room for it; else it gets a ``refusal``."""
+    """A message that is accepted if the quota has room for it; else it gets a ``refusal``.
+
+    An album comes with its items: all of it finds room, or nothing of it.
+    """
 
     instance: Instance
     message: Message
     data: dict[str, Any]
-    row: tuple[Any, ...]
+    unready: tuple[str, str] | None = None  # id of the file that is not ready yet, and what for
+    items: tuple[_Candidate, ...] = ()
     refusal: Problem | None = None
 
     @property
     def meter(self) -> tuple[str, str]:
         return self.instance.organization_id, self.instance.network
+
+    @property
+    def messages(self) -> list[Message]:
+        return [self.message, *(item.message for item in self.items)]
 
 
 def _line_up(organization_id: str) -> None:
@@ -158,18 +169,30 @@ def _commit(group: list[Order]) -> None:
     fresh = kept.without_replays(group)
     # All that can be made before the quota is locked is made before; the moment too, so that what is given
     # back finds the same month.
-    judged = _judged(fresh, timezone.now())
+    now = timezone.now()
+    judged = _judged(fresh, now)
     candidates = [one for row in judged for one in row if isinstance(one, _Candidate)]
-    grants = quota.reserve(Counter(one.meter for one in candidates))
-    accepted = _granted(candidates, grants)
+    wanted: Counter[tuple[str, str]] = Counter()
+    for one in candidates:
+        wanted[one.meter] += len(one.messages)
+    grants = quota.reserve(wanted)
+    accepted = _granted(candidates, grants, now)
     for order, row in zip(fresh, judged, strict=True):
         _answer(order, [one if isinstance(one, Problem) else one.refusal or one.data for one in row])
     kept.keep(fresh)
-    bulk.insert(Message, _COLUMNS, [one.row for one in accepted])
-    usage.add((*one.meter, one.instance.id, one.message.type, Direction.OUTBOUND.value) for one in accepted)
-    events.append([*_alerts(grants), *(draft(one.instance, "message.queued", one.data) for one in accepted)])
-    _wake({one.instance.id: one.instance for one in accepted}.values())
-    for type_, number in Counter(one.message.type for one in accepted).items():
+    _keep(accepted, _alerts(grants))
+
+
+def _keep(accepted: list[_Candidate], alerts: list[events.Draft]) -> None:
+    """Write what was accepted: rows, counts, events; then the lanes are woken and the files made ready."""
+    rows = [row for one in accepted for row in (one, *one.items)]
+    bulk.insert(Message, _COLUMNS, [_row(one.message) for one in rows])
+    usage.add((*one.meter, one.instance.id, one.message.type, Direction.OUTBOUND.value) for one in rows)
+    events.append([*alerts, *(draft(one.instance, f"message.{one.message.status}", one.data) for one in rows)])
+    _wake({one.instance.id: one.instance for one in rows}.values())
+    for file in {one.unready for one in rows if one.unready is not None}:
+        transaction.on_commit(partial(media.prepare, *file))
+    for type_, number in Counter(one.message.type for one in rows).items():
         transaction.on_commit(partial(metrics.MESSAGES.inc, Direction.OUTBOUND, type_, "accepted", by=number))
 
 
@@ -181,16 +204,20 @@ def _answer(order: Order, verdicts: list[Verdict]) -> None:
         order.error = problem
 
 
-def _granted(candidates: list[_Candidate], grants: Mapping[tuple[str, str], Granted]) -> list[_Candidate]:
-    """Those the quota has room for, first come, first served."""
+def _granted(
+    candidates: list[_Candidate], grants: Mapping[tuple[str, str], Granted], now: datetime
+) -> list[_Candidate]:
+    """Those the quota has room for, first come, first served; what an album leaves over is given back."""
     left = {meter: grant.granted for meter, grant in grants.items()}
     accepted = []
     for one in candidates:
-        if left[one.meter]:
-            left[one.meter] -= 1
+        if left[one.meter] >= len(one.messages):
+            left[one.meter] -= len(one.messages)
             accepted.append(one)
         else:
             one.refusal = grants[one.meter].refusal
+    if spare := [(*meter, now) for meter, number in left.items() for _ in range(number)]:
+        quota.release(spare)
     return accepted
 
 
@@ -240,23 +267,56 @@ def _is_id(text: str) -> bool:
     return True
 
 
-def _judged(orders: list[Order], now: datetime) -> list[list[_Candidate | Problem]]:
-    """What becomes of each order's messages as far as their instances go."""
-    instances = _instances(orders)
-    randomness = BytesIO(secrets.token_bytes(SECRET_BYTES * sum(len(order.outgoing) for order in orders)))
+class _Bench:
+    """What judging a group's messages needs, looked up once for all of them."""
 
-    def judge(actor: Actor, one: Outgoing | Problem) -> _Candidate | Problem:
+    def __init__(self, orders: list[Order], now: datetime) -> None:
+        self._now = now
+        self._instances = _instances(orders)
+        every = [part for one in _outgoing(orders) for part in (one, *one.items)]
+        files = {(one.media.id, one.media.kind) for one in every if one.media is not None and one.media.id}
+        self._ready = ready(files) if files else {}
+        self._randomness = BytesIO(secrets.token_bytes(SECRET_BYTES * len(every)))
+
+    def judge(self, actor: Actor, one: Outgoing | Problem) -> _Candidate | Problem:
         if isinstance(one, Problem):
             return one
         try:
-            instance = admitted(actor, instances.get(one.instance_id))
+            instance = admitted(actor, self._instances.get(one.instance_id))
             check_can_send(instance)
         except Problem as problem:
             return problem
-        message = _message(one, instance, now, randomness.read(SECRET_BYTES))
-        return _Candidate(instance, message, message_data(message, instance), _row(message))
+        album = self._candidate(one, instance)
+        if one.items:
+            album.items = tuple(self._candidate(item, instance, album) for item in one.items)
+            listed = [{"message_id": item.message.id, "type": item.message.type} for item in album.items]
+            album.message.content = {"items": listed}
+            album.data = message_data(album.message, instance)
+        return album
 
-    return [[judge(order.actor, one) for one in order.outgoing] for order in orders]
+    def _candidate(self, one: Outgoing, instance: Instance, album: _Candidate | None = None) -> _Candidate:
+        message = _message(one, instance, self._now, self._randomness.read(SECRET_BYTES))
+        if album is not None:
+            message.attributes["album"] = album.message.id
+        unready = None
+        if one.media is not None:
+            file = one.media.id or "", one.media.kind
+            if described := self._ready.get(file):
+                message.content |= described
+            else:
+                message.content |= {"status": "preparing"}
+                unready = file
+        if one.send_at is not None:
+            message.status = Status.SCHEDULED.value
+        elif unready is not None:
+            message.status = Status.PREPARING.value
+        return _Candidate(instance, message, message_data(message, instance), unready)
+
+
+def _judged(orders: list[Order], now: datetime) -> list[list[_Candidate | Problem]]:
+    """What becomes of each order's messages as far as their instances go."""
+    bench = _Bench(orders, now)
+    return [[bench.judge(order.actor, one) for one in order.outgoing] for order in orders]
 
 
 def check_can_send(instance: Instance) -> None:
@@ -279,13 +339,16 @@ def _message(one: Outgoing, instance: Instance, now: datetime, secret: bytes) ->
         direction=Direction.OUTBOUND.value,
         status=Status.QUEUED.value,
         type=one.type,
-        content=one.content,
+        content=one.content if one.media is None else {"id": one.media.id, **one.content},
         attributes=dict(one.attributes),
-        origin=one.origin,
+        media_id=one.media.id if one.media is not None else None,
+        text=text_of(one.type, one.content),
         chat=str(one.to),
         chat_lid=str(one.to) if one.to.server == LID else None,
+        origin=one.origin,
         client_ref=one.client_ref,
         secret=secret,
+        send_at=one.send_at,
         created_at=now,
     )
 
@@ -300,6 +363,7 @@ def _row(message: Message) -> tuple[Any, ...]:
         message.type,
         orjson.dumps(message.content).decode(),
         orjson.dumps(message.attributes).decode() if message.attributes else "{}",
+        message.media_id,
         message.text,
         message.chat,
         message.chat_lid,
@@ -309,5 +373,6 @@ def _row(message: Message) -> tuple[Any, ...]:
         message.secret,
         message.client_ref,
         message.attempts,
+        message.send_at,
         message.created_at,
     )

@@ -19,7 +19,8 @@ from messaging.states import Origin
 class Outgoing(NamedTuple):
     """A message to be sent, its fields checked.
 
-    ``attributes`` are what goes with the content (models.Message.attributes); ``media`` names its file.
+    ``attributes`` are what goes with the content (models.Message.attributes); ``media`` names its file, by id.
+    ``items`` are the pictures and videos of an album, which become messages of their own.
     """
 
     instance_id: str
@@ -31,6 +32,7 @@ class Outgoing(NamedTuple):
     media: MediaRef | None = None
     send_at: datetime | None = None
     origin: str = Origin.API.value
+    items: tuple[Outgoing, ...] = ()
 
 
 Verdict = dict[str, Any] | Problem  # the accepted message as clients see it, or why it is refused
