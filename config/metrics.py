@@ -160,6 +160,7 @@ EGRESS_DENIED = Counter(
     "egress_denied_total", "Connections refused because they lead to an address that is not allowed."
 )
 RECONNECTS = Counter("instance_reconnects_total", "Connections of numbers that ended and are tried again.", ("reason",))
+COMMANDS = Counter("instance_commands_total", "Live commands to numbers, by how they ended.", ("command", "outcome"))
 LEASES_LOST = Counter("session_leases_lost_total", "Numbers a session worker had to let go because its lease ran out.")
 AUDIT_ENTRIES = Counter("audit_entries_total", "Entries appended to the audit log.", ("source",))
 SOCKETS = Level("sockets_open", "WebSockets that are open now.")

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import time
+from typing import Any
+
 from celery import shared_task
 from django.db.models.functions import Now
 
 from instances import services
 from instances.holding import current
+from instances.holding.commands import Command
 from instances.models import Instance
 from instances.states import Wanted
 
@@ -14,6 +18,13 @@ def wake(instance_ids: list[str]) -> None:
     """Have this session worker look at these instances, and for numbers to claim."""
     if current.holder is not None:
         current.holder.wake(instance_ids)
+
+
+@shared_task
+def command(call_id: str, instance_id: str, name: str, arguments: dict[str, Any], seconds: float) -> None:
+    """Have this session worker run a live command for an instance; nobody waits for it after so many seconds."""
+    if current.holder is not None:
+        current.holder.command(instance_id, Command(call_id, name, arguments, time.monotonic() + seconds))
 
 
 @shared_task

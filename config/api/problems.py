@@ -67,8 +67,11 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "quota_exceeded": (429, "The quota of messages is used up"),
     "rate_limited": (429, "Too many requests"),
     "internal_error": (500, "Something went wrong on our side"),
+    "engine_failed": (502, "The WhatsApp engine could not do it"),
     "unavailable": (503, "The service is not available now"),
     "sandbox_unavailable": (503, "The sandbox network is not available now"),
+    "instance_offline": (503, "The instance is not connected now"),
+    "no_answer": (504, "The instance did not answer in time"),
 }
 
 

@@ -59,7 +59,7 @@ def test_no_label_names_a_tenant() -> None:
     labels = {label for metric in metrics.CATALOGUE for label in metric.label_names}
     assert labels == {
         "route", "method", "status", "policy", "result", "direction", "type", "outcome", "reason", "source", "state",
-        "network",
+        "network", "command",
     }  # fmt: skip
 
 

@@ -6,11 +6,13 @@ other process loads the client library. On import the module adds to `attach` an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from instances.models import Instance
     from instances.whatsapp.jids import Jid
     from instances.whatsapp.news import News, Sent
@@ -30,6 +32,12 @@ class Held(Protocol):
 
     def send(self, to: Jid, message: Any) -> Sent:
         """Send now and wait for the acknowledgement. Raises SendFailed."""
+
+    def mark_read(self, chat: Jid, sender: Jid, wa_ids: Sequence[str], at: datetime) -> None:
+        """Tell WhatsApp that messages of one sender in a chat were read. Raises SendFailed."""
+
+    def chat_presence(self, chat: Jid, state: str) -> None:
+        """Show the chat that we are ``composing`` or ``recording``, or have ``paused``. Raises SendFailed."""
 
     @property
     def online(self) -> bool:
@@ -59,3 +67,6 @@ attach: list[Callable[[Held], Attachment]] = []
 find_work: list[Callable[[list[str]], Iterable[str]]] = []
 # Each is told, inside the writer's transaction, that an instance was linked to another number than before.
 number_changed: list[Callable[[Instance], list[Draft]]] = []
+# What other processes may ask of a held number, by name (instances.commands.call). A command runs on a thread of its
+# own, takes and returns JSON values, and may run again or unheard: it must do no harm then. Raises Problem, SendFailed.
+commands: dict[str, Callable[[Held, dict[str, Any]], Any]] = {}

@@ -5,13 +5,16 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future
+from datetime import datetime
 from typing import Any
 
 import structlog
 
 from config import metrics
 from instances.holding.attachments import attach
+from instances.holding.commands import Commands
 from instances.holding.hand_over import as_holder_sees_it
 from instances.holding.linking import Link
 from instances.holding.writer import LeaseLost, Writer
@@ -47,6 +50,7 @@ class Connection:
         self._last_event = 0.0
         self._held_since = time.monotonic()
         self._pause = _FIRST_PAUSE_SECONDS
+        self.commands = Commands(self)
         self._attachments = [make(self) for make in attach]
         self._thread = threading.Thread(target=self._run, name=f"number-{instance.id}", daemon=True)
 
@@ -113,10 +117,19 @@ class Connection:
         return self._writer.submit(self.instance_id, self.epoch, value)
 
     def send(self, to: Jid, message: Any) -> Sent:
+        return self._connected().send(to, message)
+
+    def mark_read(self, chat: Jid, sender: Jid, wa_ids: Sequence[str], at: datetime) -> None:
+        self._connected().mark_read(chat, sender, wa_ids, at)
+
+    def chat_presence(self, chat: Jid, state: str) -> None:
+        self._connected().chat_presence(chat, state)
+
+    def _connected(self) -> Client:
         client = self._client
         if client is None:
             raise SendFailed("client is nil: the number is offline")
-        return client.send(to, message)
+        return client
 
     # --- the number's own thread ------------------------------------------------------------
 

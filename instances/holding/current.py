@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from instances.holding.commands import Command
 
 
-class Wakeable(Protocol):
+class Reachable(Protocol):
     def wake(self, instance_ids: list[str]) -> None: ...
 
+    def command(self, instance_id: str, command: Command) -> None: ...
 
-holder: Wakeable | None = None
+
+holder: Reachable | None = None

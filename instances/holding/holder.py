@@ -12,8 +12,9 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 
 from config import metrics
-from instances import wakeup
+from instances import commands, wakeup
 from instances.holding import attachments, lease
+from instances.holding.commands import Command
 from instances.holding.connection import Connection
 from instances.holding.handlers import HANDLERS, Release
 from instances.holding.writer import Writer, handlers
@@ -53,6 +54,13 @@ class Holder:
             if number := self._numbers.get(instance_id):
                 number.wake()
         self._awake.set()
+
+    def command(self, instance_id: str, command: Command) -> None:
+        """Have a held number run a command; one that is not held here says so. From any thread, returns at once."""
+        if number := self._numbers.get(instance_id):
+            number.commands.put(command)
+        else:
+            commands.answer(command.call_id, commands.offline())
 
     def stop(self, seconds: float = 25.0) -> None:
         """Orderly end: no more claims, sends in flight finish, sockets close, what they held is written."""

@@ -10,7 +10,8 @@ import ctypes
 import itertools
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any
 
 from instances.whatsapp import library
@@ -119,6 +120,30 @@ class Client:
         if answer.Error:
             raise SendFailed(answer.Error)
         return Sent(answer.SendResponse.ID, answer.SendResponse.Timestamp)
+
+    def mark_read(self, chat: Jid, sender: Jid, wa_ids: Sequence[str], at: datetime) -> None:
+        """Send a read receipt for messages of one sender in a chat. Raises SendFailed.
+
+        WhatsApp does not confirm it. The account's privacy settings decide whether the sender is told.
+        """
+        place, author = jid_message(chat).SerializeToString(), jid_message(sender).SerializeToString()
+        ids = " ".join(wa_ids).encode()
+        GATE.enter()
+        error = gocode.MarkRead(
+            self._uuid, ids, int(at.timestamp()), place, len(place), author, len(author), b"read"
+        )  # fmt: skip
+        if error:
+            raise SendFailed(error.decode(errors="replace"))
+
+    def chat_presence(self, chat: Jid, state: str) -> None:
+        """Show that we are ``composing`` or ``recording``, or have ``paused``. Raises SendFailed."""
+        place = jid_message(chat).SerializeToString()
+        GATE.enter()
+        error = gocode.SendChatPresence(
+            self._uuid, place, len(place), int(state == "paused"), int(state == "recording")
+        )
+        if error:
+            raise SendFailed(error.decode(errors="replace"))
 
     def pairing_code(self, phone: str) -> str:
         """Ask for a code to type on the phone; only after the first QR code. Raises SendFailed."""
