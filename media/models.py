@@ -4,6 +4,7 @@ from django.db import models
 from django.utils import timezone
 
 from accounts.models import Organization
+from config.fields import EncryptedTextField
 from config.ids import TypeIDField
 from instances.models import Instance, Network
 
@@ -52,7 +53,13 @@ class Media(models.Model):
     sha256 = models.CharField(max_length=64, blank=True, default="")
     filename = models.CharField(max_length=255, blank=True, default="", help_text="As it was named; never a path")
     link = models.CharField(max_length=2000, blank=True, default="")
+    remote = EncryptedTextField(null=True, help_text="Received: where WhatsApp keeps it, and its key")
     error_code = models.CharField(max_length=40, null=True)
+    error_detail = models.CharField(max_length=500, null=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    due_at = models.DateTimeField(
+        null=True, help_text="When it is to be fetched; while that is done, when somebody else may. Null: not wanted"
+    )
     created_at = models.DateTimeField(default=timezone.now)
     last_used_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField(null=True)
@@ -62,6 +69,11 @@ class Media(models.Model):
         indexes = [
             models.Index(fields=["organization", "-id"], name="media_listing"),
             models.Index(fields=["expires_at"], name="media_expiry", condition=models.Q(expires_at__isnull=False)),
+            models.Index(
+                fields=["source", "due_at"],
+                name="media_to_fetch",
+                condition=models.Q(status="pending", due_at__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -91,13 +103,14 @@ class Rendition(models.Model):
     error_code = models.CharField(max_length=40, null=True)
     error_detail = models.CharField(max_length=500, null=True)
     attempts = models.PositiveSmallIntegerField(default=0)
+    due_at = models.DateTimeField(
+        default=timezone.now, help_text="When it is to be made; while that is done, when somebody else may"
+    )
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["media", "kind"], name="one_rendition_of_a_kind")]
-        indexes = [
-            models.Index(fields=["created_at"], name="renditions_to_make", condition=models.Q(status="preparing"))
-        ]
+        indexes = [models.Index(fields=["due_at"], name="renditions_to_make", condition=models.Q(status="preparing"))]
 
     def __str__(self) -> str:
         return f"{self.media_id} as {self.kind}"
@@ -119,3 +132,23 @@ class Upload(models.Model):
 
     def __str__(self) -> str:
         return f"{self.rendition_id} by {self.instance_id}"
+
+
+class Storage(models.Model):
+    """How many bytes an organization keeps with us; moves in the transactions that make and delete files' rows."""
+
+    organization = models.OneToOneField(Organization, on_delete=models.CASCADE, primary_key=True, related_name="+")
+    bytes = models.PositiveBigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.organization_id}: {self.bytes}"
+
+
+class Garbage(models.Model):
+    """A file in the storage that no row names any more, or none yet: to be deleted once ``due_at`` has come."""
+
+    file = models.CharField(max_length=200, unique=True)
+    due_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return self.file

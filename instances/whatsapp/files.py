@@ -31,3 +31,17 @@ class UploadedFile:
     pages: int | None = None
     thumbnail: bytes = b""  # JPEG
     waveform: bytes = b""  # 64 values from 0 to 100
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """What a received message says of its file: enough to download it, nothing of it is believed before that."""
+
+    kind: str  # a media.models.Kind
+    direct_path: str
+    media_key: bytes  # empty in channels, whose files are not encrypted
+    file_sha256: bytes
+    file_enc_sha256: bytes  # empty in channels
+    size: int  # bytes
+    mime_type: str = ""
+    filename: str = ""
