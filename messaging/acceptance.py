@@ -177,9 +177,13 @@ def _commit(group: list[Order]) -> None:
         wanted[one.meter] += len(one.messages)
     grants = quota.reserve(wanted)
     accepted = _granted(candidates, grants, now)
-    for order, row in zip(fresh, judged, strict=True):
-        _answer(order, [one if isinstance(one, Problem) else one.refusal or one.data for one in row])
+    verdicts = [[one if isinstance(one, Problem) else one.refusal or one.data for one in row] for row in judged]
+    for order, found in zip(fresh, verdicts, strict=True):
+        _answer(order, found)
     kept.keep(fresh)
+    for order, found in zip(fresh, verdicts, strict=True):
+        if order.within is not None:
+            order.within(found)
     _keep(accepted, _alerts(grants))
 
 

@@ -44,12 +44,17 @@ class Order:
 
     ``answer_of`` makes the answer of the verdicts on the messages, in their order, or raises a Problem. With a
     claim the answer is kept in the same transaction, and is the first one's if the request came before.
+
+    ``within`` is called in that transaction with the verdicts: what it writes is committed with the messages, what it
+    raises undoes them and is the order's error. It may run again when the transaction has to be repeated, and must
+    not append events.
     """
 
     actor: Actor
     outgoing: Sequence[Outgoing | Problem]
     answer_of: Callable[[list[Verdict]], Answer]
     claim: Claim | None = None
+    within: Callable[[list[Verdict]], None] | None = None
     answer: Answer | None = None
     replayed: bool = False
     error: Exception | None = None

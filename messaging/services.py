@@ -15,16 +15,18 @@ def accept(
     outgoing: Sequence[Outgoing | Problem],
     answer_of: Callable[[list[Verdict]], Answer],
     claim: Claim | None = None,
+    within: Callable[[list[Verdict]], None] | None = None,
 ) -> Order:
     """Commit messages to the ledger and wake their lanes; returns the order, done.
 
     What is accepted is not lost from then on. A message that cannot be accepted, or whose place holds the
     problem of its fields, does not keep the others back. With a claim the same request gets its first answer again.
+    What ``within`` writes is committed together with the messages (`Order`).
 
-    Raises what ``answer_of`` raised of the verdicts, Problem ``idempotency_key_reused``, or what the database
-    raised; then nothing was accepted.
+    Raises what ``answer_of`` or ``within`` raised of the verdicts, Problem ``idempotency_key_reused``, or what the
+    database raised; then nothing was accepted.
     """
-    order = Order(actor, outgoing, answer_of, claim)
+    order = Order(actor, outgoing, answer_of, claim, within)
     acceptor.accept(order)
     if order.error is not None:
         raise order.error
