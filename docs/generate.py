@@ -140,8 +140,40 @@ def events() -> str:
     return "\n".join([*head, *(f"| `{name}` | {sentence} |" for name, sentence in TYPES.items()), ""])
 
 
+def failures() -> str:
+    """docs/failures.md."""
+    from instances.whatsapp.failures import CODES, OUTCOMES, RULES
+
+    lines = [
+        "# Why messages fail",
+        "",
+        "Written by `docs/generate.py` from `instances/whatsapp/failures.py`. The `error` of a message has",
+        "one of these codes.",
+        "`retryable` says that the same message may be taken later and has certainly not arrived.",
+        "",
+        "| code | in words | retryable |",
+        "|---|---|---|",
+        *(f"| `{code}` | {words.sentence} | {'yes' if words.retryable else 'no'} |" for code, words in CODES.items()),
+        "",
+        "## What the engine says",
+        "",
+        "The error texts of the client library, matched from the top, and what becomes of the message:",
+        "",
+        *(f"- `{outcome}`: {sentence}" for outcome, sentence in OUTCOMES.items()),
+        "",
+        "A text that is not in the table is `engine_error`, a `doubt`.",
+        "",
+        "| text | code | outcome |",
+        "|---|---|---|",
+        *(f"| `{rule.pattern.replace('|', chr(92) + '|')}` | `{rule.code}` | `{rule.outcome}` |" for rule in RULES),
+        "",
+    ]
+    return "\n".join(lines)
+
+
 PAGES = {
     "events.md": events,
+    "failures.md": failures,
     "metrics.md": metrics,
     "states.md": states,
     "problems.md": problems,

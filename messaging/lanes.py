@@ -156,7 +156,7 @@ class Lane:
 
     def _failed(self, row: Message, failure: Failure) -> Outcome:
         words: dict[str, Any] = {"error_code": failure.code, "error_detail": failure.detail}
-        if failure.outcome == "failed":
+        if failure.outcome in ("failed", "hold"):
             self._held.store.forget_secret(bytes(row.secret))
             return Outcome(row.pk, Status.FAILED, **words)
         if failure.outcome == "retry":

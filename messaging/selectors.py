@@ -6,6 +6,7 @@ from django.db.models import Q, QuerySet
 
 from config.timestamps import iso
 from instances.models import Instance
+from instances.whatsapp.failures import retryable
 from instances.whatsapp.jids import LID, PHONE, Jid
 from messaging.models import Message
 from messaging.states import Direction
@@ -21,6 +22,13 @@ def _chat(message: Message) -> dict[str, Any]:
     if server in (PHONE, LID):
         return person(user if server == PHONE else None, message.chat_lid)
     return {"id": message.chat, "phone": None, "lid": None, "name": None}
+
+
+def _error(message: Message) -> dict[str, Any] | None:
+    if not message.error_code:
+        return None
+    code = message.error_code
+    return {"code": code, "detail": message.error_detail, "retryable": retryable(code)}
 
 
 def message_data(message: Message, instance: Instance) -> dict[str, Any]:
@@ -42,7 +50,7 @@ def message_data(message: Message, instance: Instance) -> dict[str, Any]:
         "client_ref": message.client_ref,
         "wa_id": message.wa_id,
         "origin": message.origin,
-        "error": {"code": message.error_code, "detail": message.error_detail} if message.error_code else None,
+        "error": _error(message),
         "created_at": iso(message.created_at),
         "sent_at": iso(message.sent_at),
         "delivered_at": iso(message.delivered_at),

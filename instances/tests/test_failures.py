@@ -24,7 +24,11 @@ TEXTS = [
     ("failed to get group members: missing <groups> element in response", "group_unavailable", "failed"),
     ("failed to get group members: info query timed out", "no_answer", "retry"),
     ("failed to get group members: websocket not connected", "offline", "retry"),
-    ("failed to get group members: info query returned status 429: rate-overlimit", "rate_limited_by_whatsapp", "retry"),
+    (
+        "failed to get group members: info query returned status 429: rate-overlimit",
+        "rate_limited_by_whatsapp",
+        "retry",
+    ),
     ("failed to get group members: info query returned status 503: ", "whatsapp_unavailable", "retry"),
     ("failed to get broadcast list members: failed to get status privacy: ?", "no_answer", "retry"),
     (

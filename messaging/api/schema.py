@@ -34,8 +34,9 @@ class Contact(Shape):
 
 
 class MessageError(Shape):
-    code: Annotated[str, Meta(examples=["not_on_whatsapp"])]
+    code: Annotated[str, Meta(description="See docs/failures.md.", examples=["not_on_whatsapp"])]
     detail: str | None
+    retryable: Annotated[bool, Meta(description="The same message may be taken later, and cannot arrive twice.")]
 
 
 class TextContent(Shape):

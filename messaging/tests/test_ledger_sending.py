@@ -97,7 +97,8 @@ def test_a_refused_message_has_failed_and_says_why(write: Write, held: Instance,
     assert statuses() == ["failed"]
     event = Event.objects.get()
     assert event.type == "message.failed"
-    assert event.data["error"] == {"code": "not_on_whatsapp", "detail": "The recipient is not on WhatsApp."}
+    words = {"code": "not_on_whatsapp", "detail": "The recipient is not on WhatsApp.", "retryable": False}
+    assert event.data["error"] == words
 
 
 def test_a_message_in_doubt_keeps_its_id(write: Write, held: Instance, make_message: MakeMessage) -> None:
