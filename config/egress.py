@@ -11,8 +11,10 @@ import asyncio
 import ipaddress
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import NamedTuple
 
 import httpcore
@@ -29,6 +31,11 @@ CONNECT_SECONDS = 5.0
 TOTAL_SECONDS = 15.0
 REPLY_BYTES = 64 * 1024
 MAX_URL_LENGTH = 2000
+MAX_REDIRECTS = 3
+DRIP_GRACE_SECONDS = 10.0
+_DRIP_BYTES_PER_SECOND = 8 * 1024
+_READ_SECONDS = 15.0
+_USER_AGENT = b"WhatsApp-API/1"
 _CONNECTIONS = 1000
 # Name servers are chosen by tenants too: one that hangs must find other threads free.
 _RESOLVER_THREADS = 64
@@ -88,6 +95,11 @@ class BrokenReply(EgressError):
         super().__init__("The receiver broke the connection or did not answer in HTTP.")
 
 
+class TooLarge(EgressError):
+    def __init__(self, most: int) -> None:
+        super().__init__(f"The answer is larger than {most} bytes.")
+
+
 class InvalidUrl(ValueError):
     """The text is no URL that may be called; the message says why."""
 
@@ -98,6 +110,15 @@ class Reply(NamedTuple):
     status: int
     headers: dict[str, str]
     body: bytes
+
+
+class Fetched(NamedTuple):
+    """The head of a reply whose body was handed over; ``url`` is where redirects led to, ``size`` is in bytes."""
+
+    status: int
+    headers: dict[str, str]
+    url: str
+    size: int
 
 
 def is_refused(address: Address, allowed: Iterable[Network] = ()) -> bool:
@@ -192,10 +213,69 @@ def _system_resolver() -> Resolver:
     return resolve
 
 
+def _headers(response: httpcore.Response) -> dict[str, str]:
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
+
+
+def _redirect(target: httpx.URL, status: int, headers: Mapping[str, str]) -> httpx.URL | None:
+    """Where a reply redirects to, None if it does not. One that leads nowhere we may go is unreachable."""
+    if status not in (301, 302, 303, 307, 308) or "location" not in headers:
+        return None
+    try:
+        return checked_url(str(target.join(headers["location"])))
+    except (InvalidUrl, httpx.InvalidURL, UnicodeError, ValueError) as error:
+        raise Unreachable from error
+
+
+async def _hand_over(
+    response: httpcore.Response,
+    headers: Mapping[str, str],
+    write: Callable[[bytes], object],
+    most: int,
+    patience: float,
+) -> int:
+    """The number of bytes handed over."""
+    if not 200 <= response.status < 300:
+        return 0
+    if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+        raise BrokenReply
+    claimed = headers.get("content-length", "")
+    if claimed.isdecimal() and int(claimed[:20]) > most:
+        raise TooLarge(most)
+    size = 0
+    async for chunk in response.aiter_stream():
+        size += len(chunk)
+        if size > most:
+            raise TooLarge(most)
+        if size < (time.monotonic() - patience) * _DRIP_BYTES_PER_SECOND:
+            raise TimedOut
+        try:
+            write(chunk)
+        except OSError as error:  # our disk, not the network
+            raise RuntimeError("the answer could not be kept") from error
+    return size
+
+
+@contextmanager
+def _as_egress_errors() -> Iterator[None]:
+    """Turns what the layers below raise into EgressError."""
+    try:
+        yield
+    except (TimeoutError, httpcore.ReadTimeout, httpcore.WriteTimeout) as error:
+        raise TimedOut from error
+    except (httpcore.ConnectError, httpcore.ConnectTimeout, httpcore.PoolTimeout) as error:
+        # httpcore cuts the chain of causes but keeps the first one as the argument.
+        tls_failed = any(isinstance(cause, ssl.SSLError) for cause in error.args)
+        raise (TlsFailed if tls_failed else Unreachable)() from error
+    except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
+        raise BrokenReply from error
+
+
 class Client:
     """Keeps connections for reuse; belongs to the event loop that uses it first. Safe for many tasks at once.
 
     Networks in ``allowed`` may be dialled although they are not public (WEBHOOK_PRIVATE_NETWORKS by default).
+    After ``drip_grace_seconds`` a body that comes slower than 8 kB/s on average counts as timed out.
     """
 
     def __init__(
@@ -205,7 +285,9 @@ class Client:
         resolve: Resolver | None = None,
         tls: ssl.SSLContext | None = None,
         total_seconds: float = TOTAL_SECONDS,
+        drip_grace_seconds: float = DRIP_GRACE_SECONDS,
     ) -> None:
+        self._drip_grace_seconds = drip_grace_seconds
         self._total_seconds = total_seconds
         networks = settings.WEBHOOK_PRIVATE_NETWORKS if allowed is None else allowed
         self._pool = httpcore.AsyncConnectionPool(
@@ -224,31 +306,61 @@ class Client:
         target = checked_url(url)
         wire = {b"Host": target.netloc, b"Content-Length": str(len(content)).encode()}
         wire |= {name.encode(): value.encode() for name, value in headers.items()}
-        try:
+        with _as_egress_errors():
             async with asyncio.timeout(self._total_seconds):
                 return await self._exchange(target, wire, content)
-        except (TimeoutError, httpcore.ReadTimeout, httpcore.WriteTimeout) as error:
-            raise TimedOut from error
-        except (httpcore.ConnectError, httpcore.ConnectTimeout, httpcore.PoolTimeout) as error:
-            # httpcore cuts the chain of causes but keeps the first one as the argument.
-            tls_failed = any(isinstance(cause, ssl.SSLError) for cause in error.args)
-            raise (TlsFailed if tls_failed else Unreachable)() from error
-        except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
-            raise BrokenReply from error
+        raise AssertionError("left with a reply or an error")
 
     async def _exchange(self, target: httpx.URL, headers: Mapping[bytes, bytes], content: bytes) -> Reply:
-        url = httpcore.URL(scheme=target.raw_scheme, host=target.raw_host, port=target.port, target=target.raw_path)
-        extensions = {"timeout": {"connect": CONNECT_SECONDS, "pool": CONNECT_SECONDS}}
         body = b""
-        async with self._pool.stream(
-            "POST", url, headers=list(headers.items()), content=content, extensions=extensions
-        ) as response:
+        async with self._request("POST", target, list(headers.items()), content) as response:
             async for chunk in response.aiter_stream():
                 body += chunk
                 if len(body) >= REPLY_BYTES:
                     break
-            found = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
-            return Reply(response.status, found, body[:REPLY_BYTES])
+            return Reply(response.status, _headers(response), body[:REPLY_BYTES])
+
+    def _request(
+        self,
+        method: str,
+        target: httpx.URL,
+        headers: list[tuple[bytes, bytes]],
+        content: bytes | None = None,
+        read: float | None = None,
+    ) -> AbstractAsyncContextManager[httpcore.Response]:
+        url = httpcore.URL(scheme=target.raw_scheme, host=target.raw_host, port=target.port, target=target.raw_path)
+        extensions = {"timeout": {"connect": CONNECT_SECONDS, "pool": CONNECT_SECONDS, "read": read}}
+        return self._pool.stream(method, url, headers=headers, content=content, extensions=extensions)
+
+    async def get(
+        self,
+        url: str,
+        *,
+        write: Callable[[bytes], object],
+        most_bytes: int,
+        accept: str = "*/*",
+        max_redirects: int = MAX_REDIRECTS,
+    ) -> Fetched:
+        """GET within ``total_seconds``, redirects included, and hand the body of a 2xx over piece by piece.
+
+        Redirects are followed at most ``max_redirects`` times, each to an address checked anew; one beyond is the
+        Fetched itself, as is any other status, with nothing written. The body comes as it was sent: a reply that is
+        encoded although we ask for none is broken. Raises EgressError, and InvalidUrl for ``url`` itself.
+        """
+        target, patience = checked_url(url), time.monotonic() + self._drip_grace_seconds
+        headers = {b"Accept": accept.encode(), b"Accept-Encoding": b"identity", b"User-Agent": _USER_AGENT}
+        with _as_egress_errors():
+            async with asyncio.timeout(self._total_seconds):
+                for left in range(max_redirects, -1, -1):
+                    wire = [(b"Host", target.netloc), *headers.items()]
+                    async with self._request("GET", target, wire, read=_READ_SECONDS) as response:
+                        found = _headers(response)
+                        following = _redirect(target, response.status, found) if left else None
+                        if following is None:
+                            size = await _hand_over(response, found, write, most_bytes, patience)
+                            return Fetched(response.status, found, str(target), size)
+                    target = following
+        raise AssertionError("the last round returns")
 
     async def aclose(self) -> None:
         await self._pool.aclose()
