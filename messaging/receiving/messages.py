@@ -13,6 +13,7 @@ from instances.models import Instance
 from instances.services import draft
 from instances.whatsapp.news import Inbound
 from messaging.models import Message
+from messaging.receiving import received
 from messaging.selectors import message_data
 from messaging.states import Direction, Origin, Status
 from subscriptions import usage
@@ -67,4 +68,5 @@ def inbound(items: list[Item], held: dict[str, Instance]) -> Written:
         transaction.on_commit(partial(metrics.MESSAGES.inc, row.direction, row.type, row.status))
     types = {Status.RECEIVED: "message.received", Status.SENT: "message.sent"}
     drafts = [draft(row.instance, types[Status(row.status)], message_data(row, row.instance)) for row in fresh]
+    drafts += [entry for handler in received for entry in handler(fresh)]
     return Written([None] * len(items), drafts)
