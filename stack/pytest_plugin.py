@@ -17,6 +17,7 @@ import pytest
 from stack.paths import Paths
 from stack.services import Postgres, ServiceError, Valkey, running
 
+_OURS = "WHATSAPP_API_TESTS_SET"  # the variables that were not given
 _stop = contextlib.ExitStack()
 
 
@@ -31,8 +32,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
-    if "PYTEST_XDIST_WORKER" in os.environ:  # it inherits the environment of the process that started it
-        return
+    # Each process of pytest-xdist has a stack of its own; it inherits the environment of the one that started it.
+    for name in os.environ.pop(_OURS, "").split():
+        del os.environ[name]
     try:
         _start(early_config.known_args_namespace.stack)
     except ServiceError as error:
@@ -41,6 +43,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
 
 
 def _start(stack: str) -> None:
+    ours: list[str] = []
     var = Path(tempfile.mkdtemp(prefix="whatsapp-api-test-"))
     _stop.callback(shutil.rmtree, var, ignore_errors=True)
     paths = Paths.of({"VAR_DIR": str(var)})
@@ -55,12 +58,15 @@ def _start(stack: str) -> None:
         valkey = Valkey(paths)
         _stop.enter_context(running(valkey, paths.log / "valkey.log"))
         os.environ["REDIS_URL"] = valkey.url
+        ours.append("REDIS_URL")
     if stack == "sqlite":
         os.environ["DATABASE_URL"] = f"sqlite:///{var / 'db.sqlite3'}"
     elif not os.environ.get("DATABASE_URL", "").startswith("postgres"):
         postgres = Postgres(paths, durable=False)
         _stop.enter_context(running(postgres, paths.log / "postgres.log"))
         os.environ["DATABASE_URL"] = postgres.url()
+        ours.append("DATABASE_URL")
+    os.environ[_OURS] = " ".join(ours)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

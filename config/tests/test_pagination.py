@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from config.ids import new_id
 from conftest import Person, assert_problem
 from instances.models import Instance
 
@@ -78,7 +77,7 @@ def _cursor(text: str) -> str:
         _cursor("p=1"),
         _cursor("p=ins_zzz"),
         _cursor("p=ins_" + "z" * 26),
-        _cursor("p=" + new_id("msg")),
+        _cursor("p=msg_01h455vb4pex5vsknk084sn02q"),
         _cursor("p=\x00"),
         _cursor("o=-1"),
         _cursor("o=many"),
