@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 LONGEST_SECONDS = 30.0
 _KEPT_SECONDS = 60  # an answer that nobody fetches
 _RETRY = {"Retry-After": "5"}
-_PASSING = ("instance_offline", "no_answer", "unavailable")
+_CODES = ("instance_offline", "no_answer", "unavailable")
 
 
 def call(instance: Instance, name: str, arguments: dict[str, Any] | None = None, *, seconds: float = 10.0) -> Any:
@@ -56,7 +56,7 @@ def call(instance: Instance, name: str, arguments: dict[str, Any] | None = None,
     answer = orjson.loads(found[1]) if found else {"problem": "no_answer"}
     metrics.COMMANDS.inc(name, answer.get("problem", "done"))
     if code := answer.get("problem"):
-        raise Problem(code, answer.get("detail", ""), headers=_RETRY if code in _PASSING else {})
+        raise Problem(code, answer.get("detail", ""), headers=_RETRY if code in _CODES else {})
     return answer["result"]
 
 
