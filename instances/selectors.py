@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from django.conf import settings
@@ -9,6 +9,7 @@ from django.db.models import Count
 from accounts.models import Mode
 from config.api.health import part
 from config.timestamps import iso
+from instances import settings as settings_of_instances
 from instances.models import Instance, Network, Worker
 from instances.states import REASONS, Wanted
 
@@ -33,7 +34,23 @@ def instance_data(instance: Instance) -> dict[str, Any]:
         "banned_until": iso(instance.banned_until),
         "connected_at": iso(instance.connected_at),
         "created_at": iso(instance.created_at),
+        "settings": settings_of_instances.shown(instance),
     }
+
+
+# What higher floors add to the answers about instances: each gives, of some instances, fields by id.
+additions: list[Callable[[Sequence[Instance]], Mapping[str, Mapping[str, Any]]]] = []
+
+
+def answers(instances: Sequence[Instance]) -> list[dict[str, Any]]:
+    """The instances as answers show them: with what higher floors know of them."""
+    added = [addition(instances) for addition in additions]
+    return [instance_data(one) | {k: v for each in added for k, v in each[one.id].items()} for one in instances]
+
+
+def answer(instance: Instance) -> dict[str, Any]:
+    """One instance as answers show it."""
+    return answers([instance])[0]
 
 
 def count(organization_id: str) -> dict[str, int]:

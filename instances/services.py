@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.db import transaction
@@ -14,6 +15,7 @@ from config.api.problems import Problem
 from instances import wakeup
 from instances.models import Instance
 from instances.selectors import instance_data
+from instances.settings import changed
 from instances.states import ENDED, State, Wanted
 from subscriptions.services import check_instance_limit
 from webhooks import events
@@ -37,6 +39,27 @@ def create(*, actor: Actor, name: str, network: str) -> Instance:
     return instance
 
 
+@transaction.atomic
+def update(*, instance: Instance, name: str | None = None, settings: Mapping[str, Any] | None = None) -> Instance:
+    """Change the name, or some of the settings by a merge patch; what is not named stays. Idempotent.
+
+    A session worker that holds the number heeds new settings at once. Raises Problem ``invalid_request``.
+    """
+    instance = _locked(instance)
+    before = {"name": instance.name, "settings": instance.settings}
+    if name is not None:
+        instance.name = name
+    if settings is not None:
+        instance.settings = changed(instance.network, instance.settings, settings)
+    after = {"name": instance.name, "settings": instance.settings}
+    if changes := {what: [before[what], after[what]] for what in after if before[what] != after[what]}:
+        instance.save(update_fields=list(changes))
+        events.append([draft(instance, "instance.updated", instance_data(instance))])
+        record_act(instance, "updated", **changes)
+        transaction.on_commit(lambda: wakeup.holder_of(instance.pk))
+    return instance
+
+
 def record_act(instance: Instance, verb: str, **changes: Any) -> None:
     """Note in the organization's audit log what was done to an instance."""
     record(f"instance:{verb}", organization_id=instance.organization_id, subject=instance.id, changes=changes)
@@ -52,16 +75,16 @@ def change_state(instance: Instance, state: str, reason: str, detail: str = "", 
 
     Nothing is reported when state and reason stay the same. ``columns`` are written as well.
     """
-    changed = (instance.state, instance.reason) != (state, reason)
+    moved = (instance.state, instance.reason) != (state, reason)
     values: dict[str, Any] = {"state": state, "reason": reason, "detail": detail[:500], **columns}
-    if changed:
+    if moved:
         values["state_since"] = timezone.now()
     if state != State.LINKING:
         values |= _NO_CODES
     for name, value in values.items():
         setattr(instance, name, value)
     instance.save(update_fields=list(values))
-    if not changed:
+    if not moved:
         return []
     drafts = [draft(instance, "instance.state", instance_data(instance))]
     if state == State.CONNECTED:

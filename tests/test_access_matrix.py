@@ -126,6 +126,7 @@ ROWS = [
     Row("GET /api/instances", "read", "200"),
     Row("POST /api/instances", "manage", "201", "network", {"name": "Support", "network": "{network}"}),
     Row("GET /api/instances/{instance_id}", "read", "200", "instance"),
+    Row("PATCH /api/instances/{instance_id}", "manage", "200", "instance", body={"name": "Sales"}),
     Row("POST /api/instances/{instance_id}/connect", "manage", "202", "instance"),
     Row("POST /api/instances/{instance_id}/stop", "manage", "202", "instance"),
     Row("GET /api/instances/{instance_id}/qr", "manage", "409 no_qr", "instance"),

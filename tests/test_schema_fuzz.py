@@ -52,6 +52,7 @@ SEED = int(os.environ.get("FUZZ_SEED", "3"))
 
 # A request that is well-formed may still be refused for what is the case: 402, 422 and 429 beside the usual ones.
 BEYOND_SCHEMA = {"range", "group", "unknown_plan", "invalid_url", "wrong_password", "past", "network", "not_found"}
+BEYOND_SCHEMA |= {"unknown_timezone", "same_times"}  # of quiet hours
 _REFUSED = ["2xx", "401", "402", "403", "404", "409", "422", "429"]
 _config = SchemathesisConfig(
     seed=SEED,

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 TYPES: dict[str, str] = {
     "instance.created": "An instance was created.",
+    "instance.updated": "The name or the settings of an instance were changed.",
     "instance.state": "The state of an instance changed; `data` has the state and its reason.",
     "instance.connected": "An instance is connected to WhatsApp.",
     "instance.qr": "A new QR code is there to be scanned.",

@@ -27,12 +27,10 @@ from rest_framework.views import APIView  # noqa: TID251 (only a type)
 
 from config.api.operations import Operation, ProblemDetails, Tag, operation_of, schema_of
 from config.api.problems import CATALOGUE, CONTENT_TYPE
-from config.api.serializers import Input
+from config.api.serializers import NOT_BLANK, Input
 
 _PLAIN_MODULES = ("config.api.health", "config.api.metrics")
 _NO_NULL = r"^[^\u0000]*$"
-# What Python counts as a space, which is more than \s is elsewhere.
-_NOT_BLANK = r"^[^\u0000]*[^\u0000\s\u001c-\u001f\u0085][^\u0000]*$"
 _REF = "#/components/schemas/{name}"
 _EVERYWHERE = ["X-Request-Id", "RateLimit", "RateLimit-Policy"]
 _WORDS = {200: "Done.", 201: "Created.", 202: "Accepted.", 204: "Done; no body.", 503: "Unhealthy."}
@@ -313,7 +311,7 @@ class CharFieldSchema(OpenApiSerializerFieldExtension):
         schema = auto_schema._map_serializer_field(self.target, direction, bypass_extensions=True)
         if isinstance(schema.get("type"), list):
             schema["type"] = "string"  # whoever asked adds the null once more
-        general = {"pattern": _NO_NULL} if self.target.allow_blank else {"minLength": 1, "pattern": _NOT_BLANK}
+        general = {"pattern": _NO_NULL} if self.target.allow_blank else {"minLength": 1, "pattern": NOT_BLANK}
         return general | schema | getattr(self.target, "json_schema", {})
 
 

@@ -10,6 +10,9 @@ from rest_framework.request import Request
 
 from config.ids import InvalidId, to_uuid
 
+# What `Text` takes, for descriptions of the API: Python counts more as a space than \s is elsewhere.
+NOT_BLANK = r"^[^\u0000]*[^\u0000\s\u001c-\u001f\u0085][^\u0000]*$"
+
 
 class Text(serializers.CharField):
     """A JSON string; numbers are refused, not converted. ``json_schema`` says what else a subclass demands."""

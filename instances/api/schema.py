@@ -1,13 +1,16 @@
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from msgspec import Meta
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
 
 from config.api.operations import Moment, Operation, Operations, Page, Phone, Shape, Tag, identifier
+from config.api.serializers import NOT_BLANK
 from instances.api import views
 from instances.api.serializers import InstanceInput, PairingCodeInput
 from instances.models import Network
+from instances.settings import Settings, SettingsChange
 from instances.states import State, Wanted
 
 InstanceId = Annotated[str, identifier("ins")]
@@ -32,6 +35,21 @@ class Instance(Shape):
     banned_until: Moment | None
     connected_at: Annotated[Moment, Meta(description="The last time the number came online.")] | None
     created_at: Moment
+    settings: Settings
+
+
+_Name = Annotated[str, Meta(max_length=100, min_length=1, extra_json_schema={"pattern": NOT_BLANK})]
+InstanceChange: Any = msgspec.defstruct(
+    "InstanceChange",
+    [
+        ("name", _Name | UnsetType, UNSET),
+        ("settings", SettingsChange | UnsetType, UNSET),
+    ],
+    bases=(Shape,),
+    namespace={
+        "__doc__": "What is not named stays. `settings` is a merge patch (RFC 7396): null brings a default back."
+    },
+)
 
 
 class InstancePage(Page[Instance]):
@@ -64,6 +82,14 @@ OPERATIONS: Operations = {
         example={"name": "Support", "network": "sandbox"},
     ),
     views.InstanceView.get: Operation("One instance", answers={200: Instance}, problems=_OTHER_NETWORK),
+    views.InstanceView.patch: Operation(
+        "Change the name or the settings",
+        "Only what is named changes. New settings hold at once, also for messages that wait.",
+        body=InstanceChange,
+        answers={200: Instance},
+        problems=_OTHER_NETWORK,
+        example={"settings": {"pacing": {"min_gap_ms": 1500, "jitter_ms": 1000}, "typing": {"simulate": True}}},
+    ),
     views.ConnectView.post: Operation(
         "Go online",
         "Idempotent. A linked number logs in; another one shows a QR code.",

@@ -30,5 +30,10 @@ class InstanceInput(Input):
     network = serializers.ChoiceField(choices=Network.choices)
 
 
+class InstanceChange(Input):
+    name = Text(max_length=100, required=False)
+    settings = serializers.DictField(required=False)
+
+
 class PairingCodeInput(Input):
     phone = PhoneField()

@@ -14,8 +14,8 @@ from config.api.views import APIView
 from config.timestamps import iso
 from instances import access, services
 from instances.api.renderers import PngRenderer, SvgRenderer, TerminalRenderer
-from instances.api.serializers import InstanceInput, PairingCodeInput
-from instances.selectors import instance_data
+from instances.api.serializers import InstanceChange, InstanceInput, PairingCodeInput
+from instances.selectors import answer, answers
 
 
 class InstancesView(APIView):
@@ -24,18 +24,22 @@ class InstancesView(APIView):
     def get(self, request: Request) -> Response:
         pages = Pages()
         rows = pages.paginate_queryset(access.instances(actor_of(request)), request, self) or []
-        return pages.get_paginated_response([instance_data(row) for row in rows])
+        return pages.get_paginated_response(answers(rows))
 
     def post(self, request: Request) -> Response:
         instance = services.create(actor=actor_of(request), **checked(InstanceInput, request))
-        return Response(instance_data(instance), status=201)
+        return Response(answer(instance), status=201)
 
 
 class InstanceView(APIView):
-    scopes = {"GET": "read"}
+    scopes = {"GET": "read", "PATCH": "manage"}
 
     def get(self, request: Request, instance_id: str) -> Response:
-        return Response(instance_data(access.instance(actor_of(request), instance_id)))
+        return Response(answer(access.instance(actor_of(request), instance_id)))
+
+    def patch(self, request: Request, instance_id: str) -> Response:
+        instance = access.instance(actor_of(request), instance_id)
+        return Response(answer(services.update(instance=instance, **checked(InstanceChange, request))))
 
 
 class ConnectView(APIView):
@@ -43,7 +47,7 @@ class ConnectView(APIView):
 
     def post(self, request: Request, instance_id: str) -> Response:
         instance = services.connect(instance=access.instance(actor_of(request), instance_id))
-        return Response(instance_data(instance), status=202)
+        return Response(answer(instance), status=202)
 
 
 class StopView(APIView):
@@ -51,7 +55,7 @@ class StopView(APIView):
 
     def post(self, request: Request, instance_id: str) -> Response:
         instance = services.stop(instance=access.instance(actor_of(request), instance_id))
-        return Response(instance_data(instance), status=202)
+        return Response(answer(instance), status=202)
 
 
 class QrView(APIView):

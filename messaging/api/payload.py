@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
-from config.api.problems import FieldError, Problem, escaped, invalid
+from config.api.problems import Problem, invalid
+from config.api.structs import not_valid
 from instances.whatsapp.jids import RECIPIENT, InvalidJid, recipient
 from messaging.orders import Outgoing
 
 MAX_BATCH = 1000
 
-_AT = re.compile(r"(?P<words>.*?)(?: - at `\$(?P<path>[^`]*)`)?", re.DOTALL)
-_UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>.*)`", re.DOTALL)
-_MISSING = re.compile(r"Object missing required field `(?P<name>.*)`")
 _NO_NULL = {"pattern": r"^[^\u0000]*$"}  # for descriptions of the API; checked below
 
 
@@ -40,23 +37,12 @@ _send: msgspec.json.Decoder[Send] = msgspec.json.Decoder(Send)
 _batch: msgspec.json.Decoder[Batch] = msgspec.json.Decoder(Batch)
 
 
-def _field_error(text: str) -> FieldError:
-    match = _AT.fullmatch(text)
-    words, path = (match["words"], match["path"] or "") if match else (text, "")
-    pointer = path.replace(".", "/").replace("[", "/").replace("]", "")
-    if unknown := _UNKNOWN.fullmatch(words):
-        return FieldError(f"{pointer}/{escaped(unknown['name'])}", "unknown_field", "This field is not known here.")
-    if missing := _MISSING.fullmatch(words):
-        return FieldError(f"{pointer}/{missing['name']}", "required", "This field is required.")
-    return FieldError(pointer, "invalid", f"{words}.")
-
-
 def _decode(decoder: msgspec.json.Decoder[T], body: bytes | msgspec.Raw) -> T:
     """Raises Problem ``malformed_json`` or ``invalid_request``."""
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        raise Problem("invalid_request", "Some fields are not valid.", errors=[_field_error(str(error))]) from error
+        raise not_valid(error) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Problem("malformed_json", str(error)) from error
 
