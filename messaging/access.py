@@ -1,4 +1,4 @@
-"""The only way to a tenant's messages. A foreign or broken id is the same 404 as a missing one."""
+"""The only way to a tenant's messages and chats. A foreign or broken id is the same 404 as a missing one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from accounts.actor import Actor
 from config.api.problems import Problem
 from instances.access import check_id
-from messaging.models import Message
+from messaging.models import Chat, Message
 
 
 def messages(actor: Actor) -> QuerySet[Message]:
@@ -21,6 +21,22 @@ def messages(actor: Actor) -> QuerySet[Message]:
 def message(actor: Actor, message_id: str) -> Message:
     """Raises Problem ``not_found``."""
     found = messages(actor).filter(pk=check_id(message_id, "msg")).first()
+    if found is None:
+        raise Problem("not_found")
+    return found
+
+
+def chats(actor: Actor) -> QuerySet[Chat]:
+    """The chats of the instances that the caller sees."""
+    query = Chat.objects.filter(organization_id=actor.organization_id).select_related("instance")
+    if actor.instances is not None:
+        query = query.filter(instance_id__in=actor.instances)
+    return query if actor.mode is None else query.filter(instance__network__in=actor.networks)
+
+
+def chat(actor: Actor, chat_id: str) -> Chat:
+    """Raises Problem ``not_found``."""
+    found = chats(actor).filter(pk=check_id(chat_id, "cht")).first()
     if found is None:
         raise Problem("not_found")
     return found

@@ -9,5 +9,5 @@ class MessagingConfig(AppConfig):
         from instances.holding import attachments
         from messaging.metrics import READINGS
 
-        attachments.modules.append("messaging.lanes")
+        attachments.modules += ["messaging.lanes", "messaging.chats.live"]
         metrics.readings.update(READINGS)

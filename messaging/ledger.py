@@ -18,6 +18,7 @@ from config import metrics
 from instances.holding.writer import Handler, Item, Written
 from instances.models import Instance
 from instances.whatsapp.failures import OFFLINE
+from messaging.chats import touched
 from messaging.models import EarlyReceipt, Message
 from messaging.progress import move, progress, report, take_early
 from messaging.states import Status
@@ -124,6 +125,7 @@ def outcomes(items: list[Item], held: dict[str, Instance]) -> Written:
     early = take_early((item.instance_id, item.value.wa_id) for item in items)
     drafts: list[Draft] = []
     unsent: list[tuple[Message, Instance]] = []
+    said: list[Message] = []
     for item in items:
         if message := rows.get(item.value.message_id):
             instance = held[item.instance_id]
@@ -131,6 +133,9 @@ def outcomes(items: list[Item], held: dict[str, Instance]) -> Written:
             drafts += ended
             if ended and message.status == Status.FAILED:
                 unsent.append((message, instance))
+            elif ended:
+                said.append(message)
+    touched(said)
     _give_back(unsent)
     return Written([None] * len(items), drafts)
 

@@ -10,7 +10,7 @@ from accounts.models import Organization
 from config.ids import TypeIDField
 from instances.models import Instance
 from media.models import Media
-from messaging.states import Direction, Origin, Status
+from messaging.states import RARE, Direction, Origin, Status
 
 SECRET_BYTES = 32
 
@@ -19,8 +19,9 @@ class Message(models.Model):
     """A message sent or received by an instance: the ledger's row, committed before anything else happens."""
 
     id = TypeIDField(prefix="msg", primary_key=True)
-    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
-    instance = models.ForeignKey(Instance, on_delete=models.CASCADE, related_name="messages")
+    # No indexes of the foreign keys: those below begin with them, and each costs with every change of status.
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+", db_index=False)
+    instance = models.ForeignKey(Instance, on_delete=models.CASCADE, related_name="messages", db_index=False)
     direction = models.CharField(max_length=8, choices=Direction.choices)
     status = models.CharField(max_length=11, choices=Status.choices)
     type = models.CharField(max_length=20)
@@ -28,7 +29,7 @@ class Message(models.Model):
     attributes = models.JSONField(
         default=dict, help_text="What goes with the content: context, mentions, view_once, forwarded …"
     )
-    media = models.ForeignKey(Media, on_delete=models.SET_NULL, null=True, related_name="+")
+    media = models.ForeignKey(Media, on_delete=models.SET_NULL, null=True, related_name="+", db_index=False)
     text = models.TextField(blank=True, default="", help_text="What the full-text search finds it by")
     chat = models.CharField(max_length=60, help_text="JID of the person or group; the phone's if it is known")
     chat_lid = models.CharField(max_length=60, null=True)
@@ -83,7 +84,22 @@ class Message(models.Model):
                 fields=["instance", "chat", "id"], name="waiting", condition=models.Q(status__in=["preparing", "held"])
             ),
             models.Index(fields=["organization", "-id"], name="listing"),
+            models.Index(fields=["instance", "-id"], name="listing_of_instance"),
             models.Index(fields=["instance", "chat", "-id"], name="conversation"),
+            # What is rare among the rows of an instance, so that nobody has to read them all to find it.
+            models.Index(fields=["instance", "-id"], name="listing_inbound", condition=models.Q(direction="inbound")),
+            models.Index(
+                fields=["instance", "status", "-id"],
+                name="listing_by_rare_status",
+                condition=models.Q(status__in=RARE),
+            ),
+            models.Index(fields=["instance", "type", "-id"], name="listing_by_type", condition=~models.Q(type="text")),
+            models.Index(
+                fields=["organization", "client_ref"],
+                name="listing_by_ref",
+                condition=models.Q(client_ref__isnull=False),
+            ),
+            models.Index(fields=["media"], name="messages_of_media", condition=models.Q(media__isnull=False)),
         ]
 
     def __str__(self) -> str:
@@ -113,6 +129,43 @@ class Contact(models.Model):
 
     def __str__(self) -> str:
         return self.phone or self.lid or ""
+
+
+class Chat(models.Model):
+    """A conversation of an instance: with a person, whatever their JIDs, a group, a channel, or the status posts.
+
+    Written by the session worker's writer only, with the instance locked.
+    """
+
+    class Kind(models.TextChoices):
+        PERSON = "person"
+        GROUP = "group"
+        NEWSLETTER = "newsletter"
+        STATUS = "status"
+
+    id = TypeIDField(prefix="cht", primary_key=True)
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+", db_index=False)
+    instance = models.ForeignKey(Instance, on_delete=models.CASCADE, related_name="chats", db_index=False)
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    jid = models.CharField(max_length=60, help_text="As in the chat column of messages: the phone's if it is known")
+    lid = models.CharField(max_length=60, null=True)
+    name = models.CharField(max_length=200, blank=True, default="")
+    # No foreign key: a purge of messages need not look here.
+    last_message_id = TypeIDField(prefix="msg", null=True)
+    last_at = models.DateTimeField()
+    unread = models.PositiveIntegerField(default=0, help_text="Received messages after read_to")
+    read_to = TypeIDField(prefix="msg", null=True, help_text="Everything up to this message was read")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["instance", "jid"], name="one_chat_for_a_jid")]
+        indexes = [
+            models.Index(fields=["instance", "-last_at", "-id"], name="chats_by_time"),
+            models.Index(fields=["instance", "lid"], name="chats_by_lid", condition=models.Q(lid__isnull=False)),
+        ]
+
+    def __str__(self) -> str:
+        return self.name or self.jid
 
 
 class EarlyReceipt(models.Model):

@@ -37,6 +37,9 @@ class Direction(models.TextChoices):
 # Receipts come in any order; a status only moves along this line.
 PROGRESS = (Status.SENDING, Status.UNCONFIRMED, Status.SENT, Status.DELIVERED, Status.READ, Status.PLAYED)
 
+# Statuses in which few messages are at any time, or end.
+RARE = ("cancelled", "failed", "held", "preparing", "scheduled", "unconfirmed")
+
 TRANSITIONS: dict[str, frozenset[str]] = {
     Status.SCHEDULED: frozenset({Status.PREPARING, Status.QUEUED, Status.CANCELLED, Status.FAILED}),
     Status.PREPARING: frozenset({Status.QUEUED, Status.CANCELLED, Status.FAILED}),

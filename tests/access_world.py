@@ -19,7 +19,7 @@ from accounts.sessions import issue_tokens
 from conftest import PASSWORD, bearer
 from instances.models import Instance
 from instances.states import State, Wanted
-from messaging.models import Message
+from messaging.models import Chat, Message
 from phones.models import VirtualPhone
 from phones.tests.numbers import new_number
 from webhooks.models import Endpoint
@@ -31,11 +31,12 @@ class Objects:
 
     instance: Instance
     message: Message
+    chat: Chat
     endpoint: Endpoint
 
     @property
     def ids(self) -> set[str]:
-        return {self.instance.id, self.message.id, self.endpoint.id}
+        return {self.instance.id, self.message.id, self.chat.id, self.endpoint.id}
 
 
 @dataclass
@@ -85,10 +86,18 @@ class Tenant:
             content={"body": "Hello"},
             chat="15550100002@s.whatsapp.net",
         )
+        chat = Chat.objects.create(
+            organization=self.organization,
+            instance=instance,
+            kind="person",
+            jid=message.chat,
+            last_message_id=message.id,
+            last_at=message.created_at,
+        )
         endpoint = Endpoint.objects.create(
             organization=self.organization, mode=mode, url="https://example.com/hooks", events=["*"]
         )
-        return Objects(instance, message, endpoint)
+        return Objects(instance, message, chat, endpoint)
 
     @property
     def _owner(self) -> Actor:
@@ -116,6 +125,7 @@ class Tenant:
         return {
             "instance_id": network.instance.id,
             "message_id": network.message.id,
+            "chat_id": network.chat.id,
             "endpoint_id": network.endpoint.id,
             "phone": self.phone.phone,
             "key_id": self.key_row.id,

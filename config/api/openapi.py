@@ -98,11 +98,12 @@ PARAMETERS: dict[str, dict[str, Any]] = {
 def _tags() -> list[Tag]:
     """Of all apps with operations, in the order of the installed apps; what belongs to none comes last."""
     names = {schema_of(callback.cls, method).__name__ for *_, method, callback in _Endpoints().get_api_endpoints()}
-    order = {f"{app}.api.schema": place for place, app in enumerate(settings.INSTALLED_APPS) if app != "config"}
-    return [
-        import_module(name).TAG
-        for name in sorted(names, key=lambda name: order.get(name, len(settings.INSTALLED_APPS)))
-    ]
+    order = {app: place for place, app in enumerate(settings.INSTALLED_APPS) if app != "config"}
+
+    def place(name: str) -> tuple[int, str]:
+        return order.get(name.partition(".")[0], len(order) + 1), name
+
+    return [import_module(name).TAG for name in sorted(names, key=place)]
 
 
 def problem_codes(operation: Operation, *, scope: str | None, method: str) -> list[str]:

@@ -18,7 +18,7 @@ _LIMIT = re.compile("[1-9][0-9]?|100")
 class Pages(CursorPagination):
     """``?limit=`` (1 to 100, 50 by default) and ``?cursor=``; answers ``{next, previous, results}`` with URLs."""
 
-    ordering = "-id"
+    ordering: str | tuple[str, ...] = "-id"
     page_size = 50
     page_size_query_param = "limit"
 

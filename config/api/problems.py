@@ -43,6 +43,7 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "already_member": (409, "This person is a member already"),
     "already_invited": (409, "This address is invited already"),
     "key_ended": (409, "The key is revoked or has expired"),
+    "not_received": (409, "Only received messages can be marked as read"),
     "phone_taken": (409, "The phone number belongs to another sandbox"),
     "instance_not_linked": (409, "The instance is not linked to a WhatsApp number"),
     "instance_stopped": (409, "The instance is stopped"),

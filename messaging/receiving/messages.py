@@ -12,6 +12,7 @@ from instances.holding.writer import Item, Written
 from instances.models import Instance
 from instances.services import draft
 from instances.whatsapp.news import Inbound
+from messaging.chats import touched
 from messaging.models import Message
 from messaging.receiving import received
 from messaging.selectors import message_data
@@ -59,6 +60,7 @@ def inbound(items: list[Item], held: dict[str, Instance]) -> Written:
             seen.add(key)
             fresh.append(_row(held[item.instance_id], item.value))
     Message.objects.bulk_create(fresh)
+    touched(fresh)
     usage.add(
         (row.organization_id, row.instance.network, row.instance_id, row.type, Direction.INBOUND)
         for row in fresh

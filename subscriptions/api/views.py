@@ -17,7 +17,7 @@ from subscriptions.selectors import plan_data, subscription_data
 
 
 class _PlanPages(Pages):
-    ordering = ("position", "code")  # type: ignore[assignment]
+    ordering = ("position", "code")
 
 
 class PlansView(APIView):
