@@ -68,13 +68,18 @@ def enter_code(*, phone: VirtualPhone, code: str) -> None:
     _call("enter_code", phone, code=code)
 
 
-def send(*, phone: VirtualPhone, to: str, text: str | None, image: dict[str, Any] | None) -> dict[str, Any]:
-    """Write from the phone, as its user would. Raises Problem ``not_on_whatsapp``."""
-    if image is not None:
-        sent = _call("send_image", phone, to=to, **image)
-    else:
-        sent = _call("send_text", phone, to=to, text=text)
-    return {"id": sent["id"]}
+def send(*, phone: VirtualPhone, to: str, kind: str, content: Any, **attributes: Any) -> dict[str, Any]:
+    """Write from the phone, as its user would; contents and attributes as the sandbox's ``send_message`` takes them.
+
+    The result has the ids of an album's items besides. Raises Problem ``not_on_whatsapp``, ``not_found`` for a
+    message that the phone does not know, and ``phone_refused`` for what it cannot send.
+    """
+    try:
+        return dict(_call("send_message", phone, to=to, type=kind, content=content, **attributes))
+    except Problem as problem:
+        if problem.code == "invalid_request":
+            raise Problem("phone_refused", problem.detail) from problem
+        raise
 
 
 def received(*, phone: VirtualPhone, after: int, limit: int) -> dict[str, Any]:

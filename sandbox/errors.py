@@ -36,6 +36,16 @@ class MessageNotFound(ControlError):
     status, code = 404, "message_not_found"
 
 
+class GroupNotFound(ControlError):
+    """No group or newsletter of this name."""
+
+    status, code = 404, "group_not_found"
+
+
+class TooLarge(ControlError):
+    status, code = 413, "too_large"
+
+
 class NotOnWhatsApp(ControlError):
     """The recipient does not exist in the realm of the sender."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 import time
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .appstate import Collection
@@ -44,9 +45,20 @@ class Faults:
     ack_delay: float = 0  # seconds before a message is acknowledged
     drop_acks: int = 0  # leave the next N messages without acknowledgement (they are delivered)
     lose_messages: int = 0  # acknowledge the next N messages but do not deliver them
+    cut_before_ack: int = 0  # deliver the next N messages, then cut the connection
+    cut_before_delivery: int = 0  # cut the connection at the next N messages
     corrupt: int = 0  # garble the ciphertext of the next N messages (a client asks for a retry)
     ack_error: int = 0  # refuse messages with this error code (e.g. 463, 479)
+    ack_error_count: int = 0  # ... the next N; 0: all
+    cold_error: int = 0  # refuse messages to strangers with this error code
+    cold_until: float = 0  # ... until this Unix time; 0: for ever
     iq_errors: dict[str, int] = field(default_factory=dict)  # xmlns -> error code
+    iq_silence: dict[str, int] = field(default_factory=dict)  # xmlns -> how many more queries get no answer
+    upload_error: int = 0  # HTTP status for what the account's clients upload
+    download_error: int = 0  # HTTP status for what the account has uploaded
+    media_error_count: int = 0  # ... for the next N of both; 0: for all
+    media_delay: float = 0  # seconds before the media store answers
+    media_rate: int = 0  # bytes per second of the media store; 0: as fast as it goes
     # <failure> attributes, e.g. {"reason": 402, "code": 101, "expire": 3600}; the whole network too
     login_failure: dict[str, int | str] | None = None
     http_error: int = 0  # whole network only: answer WebSocket upgrades with this status
@@ -123,6 +135,12 @@ class Device:
         )
 
 
+@lru_cache(8192)
+def lid_of(number: str) -> Jid:
+    """The hidden id; derived from the number (a bijection), so that tests can predict it."""
+    return Jid(str(10**15 + int(number) * 7919 % 10**15), LID)
+
+
 @dataclass(eq=False)
 class Account:
     """A registered phone number.  `identity` is the key pair of its primary device.
@@ -147,11 +165,14 @@ class Account:
     last_seen: int = 0
     created: float = field(default_factory=time.time)
     faults: Faults = field(default_factory=Faults)
+    contacts: dict[str, str] = field(default_factory=dict)  # the address book: phone number -> name
+    status_privacy: tuple[str, list[str]] = ("contacts", [])  # or "whitelist", "blacklist"; phone numbers
 
     def __post_init__(self) -> None:
         self.devices: dict[int, Device] = {}
         self.unconfirmed: dict[int, Device] = {}  # offered a link, not yet seen with it
         self.watchers: set[Device] = set()  # presence subscriptions
+        self.correspondents: set[str] = set()  # phone numbers of those who wrote to it
 
     @property
     def pn(self) -> Jid:
@@ -159,8 +180,8 @@ class Account:
 
     @property
     def lid(self) -> Jid:
-        """The hidden id; derived from the number (a bijection), so that tests can predict it."""
-        return Jid(str(10**15 + int(self.number) * 7919 % 10**15), LID)
+        """The hidden id."""
+        return lid_of(self.number)
 
     @property
     def online(self) -> bool:
@@ -171,6 +192,10 @@ class Account:
         phone = self.devices[0].phone
         assert phone is not None, "every account has a phone from its start"
         return phone
+
+    def knows(self, other: Account) -> bool:
+        """Whether it may write to them without being a stranger."""
+        return other is self or other.number in self.contacts or other.number in self.correspondents
 
     def collection(self, name: str) -> Collection:
         return self.settings.setdefault(name, Collection())

@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, Any
 from . import routing
 from .errors import PhoneTaken
 from .iq import answer
-from .media import MediaStore
+from .media import MediaStore, Misbehaviour
 from .model import MAX_QUEUE, Account, Device, Faults, Group, QueueKey, Waiting, now, queue_key
+from .newsletters import Newsletter, Newsletters
 from .pairing import Pairings
 from .phone import Phone
 from .state import State
@@ -50,7 +51,9 @@ class Network:
         self.groups: dict[str, Group] = {}
         self.sessions: set[Session] = set()
         self.pairings = Pairings(self, clock)
+        self.newsletters = Newsletters(self)
         self.faults = Faults()  # of the whole network: http_error, login_failure
+        media.misbehaviour = self._media_misbehaviour
         self.trace: Callable[[str, Session, Node], None] | None = None
         self.messages = 0  # messages accepted since the start
         self._lids: dict[str, Account] = {}
@@ -92,6 +95,37 @@ class Network:
     def group(self, jid: Jid, realm: str) -> Group | None:
         group = self.groups.get(jid.user) if jid.server == GROUP else None
         return group if group and group.realm == realm else None
+
+    def newsletter(self, jid: Jid, realm: str) -> Newsletter | None:
+        return self.newsletters.find(jid, realm)
+
+    def wrote(self, author: Account, reader: Account) -> None:
+        """From now on the reader is no stranger to the author."""
+        if author.number not in reader.correspondents:
+            reader.correspondents.add(author.number)
+            self.state.put("correspondent", f"{reader.number}/{author.number}", True)
+
+    def status_readers(self, account: Account) -> list[Account]:
+        """Who gets status posts of an account's phone."""
+        kind, numbers = account.status_privacy
+        if kind != "whitelist":
+            known = account.contacts.keys() | account.correspondents
+            numbers = sorted(known - set(numbers) if kind == "blacklist" else known)
+        found = (self.accounts.get(number) for number in numbers)
+        return [reader for reader in found if reader and reader.realm == account.realm]
+
+    def _media_misbehaviour(self, number: str, what: str) -> Misbehaviour:
+        account = self.accounts.get(number)
+        if account is None:
+            return Misbehaviour()
+        faults = account.faults
+        status = faults.upload_error if what == "upload" else faults.download_error
+        if status and faults.media_error_count:
+            faults.media_error_count -= 1
+            if not faults.media_error_count:
+                faults.upload_error = faults.download_error = 0
+            self.save_account(account)
+        return Misbehaviour(status, faults.media_delay, faults.media_rate)
 
     def take_bundle(self, device: Device, jid: Jid) -> Node:
         """Prekeys for a new session; every one-time prekey is handed out once, and the device is asked for
@@ -140,6 +174,10 @@ class Network:
         for _, group in self.state.load("group", Group):
             group.members = {self.accounts[number]: role for number, role in group.roles.items()}
             self.groups[group.jid.user] = group
+        for key, _ in self.state.load("correspondent", bool):
+            number, _, other = key.partition("/")
+            self.accounts[number].correspondents.add(other)
+        self.newsletters.load()
         Phone.load_all(self)
 
     def _owner(self, key: str) -> Device:
@@ -225,7 +263,7 @@ class Network:
         if not device.welcomed:
             device.welcomed = True
             self.save_device(device)
-            device.account.phone.welcome(device)
+            device.account.phone.companions.welcome(device)
 
     def stream_error(self, device: Device, code: int | None = None, conflict: str | None = None) -> None:
         """End the device's session with <stream:error>."""

@@ -40,6 +40,10 @@ class SignalError(Exception):
     """The message cannot be decrypted or is malformed."""
 
 
+class OldCounter(SignalError):
+    """The message was decrypted before."""
+
+
 # --- protobuf, as much as five small messages need --------------------------------------------
 
 
@@ -174,7 +178,7 @@ def _seed_at(chain: Chain, skipped: Skipped, label: bytes, counter: int) -> byte
         try:
             return skipped.pop((label, counter))
         except KeyError:
-            raise SignalError(f"old counter {counter}, at {chain.index}") from None
+            raise OldCounter(f"old counter {counter}, at {chain.index}") from None
     if counter - chain.index > _MAX_SKIP:
         raise SignalError("too far in the future")
     while chain.index < counter:
@@ -355,7 +359,7 @@ class SignalStore:
             try:
                 plaintext = attempt.decrypt(message)
             except SignalError as e:
-                error = e
+                error = error if isinstance(error, OldCounter) else e
                 continue
             self._use(address, attempt, instead_of=session)
             return plaintext

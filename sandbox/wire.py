@@ -43,7 +43,7 @@ _SERVERS = {v: k for k, v in _DOMAINS.items()}
 MAX_SIZE = 1 << 24  # bytes of a stanza, after decompression
 MAX_DEPTH = 64  # nodes within nodes; real stanzas have less than ten levels
 
-PN, LID, GROUP = "s.whatsapp.net", "lid", "g.us"
+PN, LID, GROUP, NEWSLETTER, BROADCAST = "s.whatsapp.net", "lid", "g.us", "newsletter", "broadcast"
 
 
 class WireError(ValueError):
@@ -73,7 +73,7 @@ class Jid(NamedTuple):
         return cls(user, server, int(device or 0))
 
 
-SERVER = Jid("", PN)
+SERVER, STATUS = Jid("", PN), Jid("status", BROADCAST)
 Value = str | int | Jid
 
 

@@ -62,6 +62,7 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "body_too_large": (413, "The request body is too large"),
     "unsupported_media_type": (415, "The content type is not supported"),
     "not_on_whatsapp": (422, "The number is not on WhatsApp"),
+    "phone_refused": (422, "The virtual phone cannot send this"),
     "url_not_allowed": (422, "The URL leads to an address that is not allowed"),
     "invalid_link": (422, "The link is not valid, has expired or was used"),
     "idempotency_key_reused": (422, "The Idempotency-Key belongs to another request"),

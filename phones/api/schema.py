@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -35,6 +35,7 @@ class CodeEntered(Shape):
 
 class PhoneSent(Shape):
     id: Annotated[str, Meta(description="WhatsApp's id of the message.")]
+    items: Annotated[list[str], Meta(description="Those of an album's items.")] | UnsetType = UNSET
 
 
 class PhoneRead(Shape):
@@ -42,8 +43,11 @@ class PhoneRead(Shape):
     status: Literal["read"]
 
 
+Content = dict[str, Any] | UnsetType
+
+
 class PhoneMessage(Shape):
-    """A message as the phone shows it."""
+    """A message as the phone shows it; its content stands under the type's name, as docs/sandbox.md tells."""
 
     id: str
     seq: int
@@ -61,6 +65,42 @@ class PhoneMessage(Shape):
     filename: OptionalText = UNSET
     reply_to: OptionalText = UNSET
     target: OptionalText = UNSET
+    context: Content = UNSET
+    mentions: list[str] | UnsetType = UNSET
+    mention_all: bool | UnsetType = UNSET
+    view_once: bool | UnsetType = UNSET
+    forwarded: bool | UnsetType = UNSET
+    expires_in: Annotated[int, Meta(description="In seconds.")] | UnsetType = UNSET
+    album: dict[str, Any] | str | UnsetType = UNSET
+    link_preview: Content = UNSET
+    attachment: Annotated[Content, Meta(description="What the phone found when it downloaded and decrypted it.")] = (
+        UNSET
+    )
+    edited: bool | UnsetType = UNSET
+    revoked: bool | UnsetType = UNSET
+    pinned: Annotated[int, Meta(description="For so many seconds.")] | UnsetType = UNSET
+    reactions: Annotated[dict[str, str], Meta(description="Emojis by phone number.")] | UnsetType = UNSET
+    votes: Annotated[dict[str, list[str]], Meta(description="Options by phone number.")] | UnsetType = UNSET
+    responses: Annotated[dict[str, str], Meta(description="Responses by phone number.")] | UnsetType = UNSET
+    server_id: Annotated[int, Meta(description="Of a newsletter's post.")] | UnsetType = UNSET
+    image: Content = UNSET
+    video: Content = UNSET
+    audio: Content = UNSET
+    document: Content = UNSET
+    sticker: Content = UNSET
+    location: Content = UNSET
+    live_location: Content = UNSET
+    contacts: list[dict[str, Any]] | UnsetType = UNSET
+    poll: Content = UNSET
+    poll_vote: Content = UNSET
+    reaction: Content = UNSET
+    edit: Content = UNSET
+    revoke: Content = UNSET
+    pin: Content = UNSET
+    group_invite: Content = UNSET
+    event: Content = UNSET
+    event_response: Content = UNSET
+    disappearing: Content = UNSET
 
 
 class PhoneMessages(Shape):
@@ -104,9 +144,10 @@ OPERATIONS: Operations = {
     ),
     views.PhoneMessagesView.post: Operation(
         "Write from the phone",
+        "Every type that WhatsApp has, one at a time; replies, mentions and so on go with it.",
         body=SendInput,
         answers={201: PhoneSent},
-        problems=["not_on_whatsapp", *_SANDBOX],
+        problems=["not_on_whatsapp", "phone_refused", *_SANDBOX],
         example={"to": "15550100002", "text": "Hello"},
     ),
     views.ReadView.post: Operation("Mark a message read", answers={200: PhoneRead}, problems=_SANDBOX),

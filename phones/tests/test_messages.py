@@ -93,7 +93,9 @@ def test_a_number_that_nobody_has_gets_nothing(alice: Person, carla: str) -> Non
         ({"to": "15550100002", "image": {}}, "/image/data"),
         ({"to": "15550100002", "image": {"data": 5}}, "/image/data"),
         ({"to": "15550100002", "image": {"data": PIXEL, "url": "file:///etc/passwd"}}, "/image/url"),
-        ({"to": "15550100002", "video": {}}, "/video"),
+        ({"to": "15550100002", "video": {}}, "/video/data"),
+        ({"to": "15550100002", "video": {"path": "/etc/passwd"}}, "/video/path"),
+        ({"to": "15550100002", "dance": {}}, "/dance"),
     ],
 )
 def test_what_cannot_be_sent_is_refused(alice: Person, carla: str, body: dict[str, Any], pointer: str) -> None:

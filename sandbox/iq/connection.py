@@ -101,7 +101,9 @@ def put_keys(net: Network, device: Device, iq: Node) -> None:
 @handles("w:m", "set")
 def media_conn(net: Network, device: Device, iq: Node) -> list[Node]:
     host = node("host", hostname=net.media.host)
-    return [node("media_conn", host, auth=net.media.auth, ttl=300, auth_ttl=300, max_buckets=12)]
+    return [
+        node("media_conn", host, auth=net.media.auth_of(device.account.number), ttl=300, auth_ttl=300, max_buckets=12)
+    ]
 
 
 @handles("w:sync:app:state", "set")

@@ -52,11 +52,23 @@ def answer(net: Network, session: Session, iq: Node) -> None:
     """Send the result or the error of a query."""
     xmlns, kind = iq.text("xmlns", ""), iq.text("type")
     to, id_ = iq.attrs.get("to", SERVER), iq.text("id")
+    if _is_silenced(net, session, xmlns):
+        return
     try:
         content = _result(net, session, iq, (xmlns, kind)) or []
         session.send(node("iq", *content, type="result", from_=to, id=id_))
     except IqError as e:
         session.send(node("iq", node("error", code=e.code, text=e.text), type="error", from_=to, id=id_))
+
+
+def _is_silenced(net: Network, session: Session, xmlns: str) -> bool:
+    """Whether this is one of the next N queries of a namespace that get no answer."""
+    account = session.device.account if session.device else None
+    if account is None or not (left := account.faults.iq_silence.get(xmlns, 0)):
+        return False
+    account.faults.iq_silence[xmlns] = left - 1
+    net.save_account(account)
+    return True
 
 
 def _result(net: Network, session: Session, iq: Node, what: tuple[str, str]) -> list[Node] | None:

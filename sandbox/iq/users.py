@@ -70,7 +70,7 @@ def get_picture(net: Network, device: Device, iq: Node) -> list[Node]:
     if account is None or account.picture is None:
         raise IqError(404, "item-not-found")
     id_, token = account.picture
-    url, path = net.media.location(token)
+    url, path = net.media.location(token, account.number)
     asked = iq.find("picture")
     kind = asked.text("type", "image") if asked else "image"
     return [node("picture", id=id_, type=kind, url=url, direct_path=path)]
@@ -118,6 +118,15 @@ def blocklist(net: Network, device: Device, iq: Node) -> list[Node]:
         (blocked.add if item.text("action") == "block" else blocked.discard)(item.jid("jid"))
         net.save_account(device.account)
     return [node("list", *(node("item", jid=j) for j in sorted(blocked)), dhash=str(len(blocked)))]
+
+
+@handles("status", "get")
+def get_status_privacy(net: Network, device: Device, iq: Node) -> list[Node]:
+    """Who gets status posts: a client that posts one asks first, and sends it to these."""
+    kind, numbers = device.account.status_privacy
+    listed = [net.accounts[number] for number in numbers if number in net.accounts]
+    users = [node("user", jid=account.pn) for account in listed if account.realm == device.account.realm]
+    return [node("privacy", node("list", *users, type=kind, default="true"))]
 
 
 @handles("status", "set")

@@ -7,6 +7,7 @@ Started with the environment of a sandbox.  Each line on stdin is {"request", "d
 from __future__ import annotations
 
 import base64
+import datetime
 import json
 import logging
 import os
@@ -15,10 +16,13 @@ import threading
 from typing import Any
 
 import pylibmagic  # noqa: F401  (before neonize: it brings libmagic)
+from google.protobuf.json_format import MessageToDict, ParseDict
 from neonize import events
 from neonize.client import NewClient
+from neonize.proto.Neonize_pb2 import Message as MessageEv
 from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import Message
 from neonize.utils import Jid2String, build_jid, extract_text
+from neonize.utils.enum import ChatPresence, ChatPresenceMedia, MediaType, ReceiptType
 
 # neonize prints to stdout; our lines go where it cannot disturb them.
 LINES = os.fdopen(os.dup(1), "w", buffering=1)
@@ -32,6 +36,13 @@ _lines, _starting = threading.Lock(), threading.Lock()
 def tell(**line: Any) -> None:
     with _lines:
         LINES.write(json.dumps(line) + "\n")
+
+
+ATTACHMENTS = ("imageMessage", "videoMessage", "audioMessage", "documentMessage", "stickerMessage")
+
+
+def _attached(message: Any, name: str) -> Any:
+    return Message(**{name: getattr(message, name)}) if message.HasField(name) else None
 
 
 class Client:
@@ -50,6 +61,9 @@ class Client:
             events.PresenceEv,
             events.CallOfferEv,
             events.UndecryptableMessageEv,
+            events.HistorySyncEv,
+            events.ChatPresenceEv,
+            events.NewsletterJoinEv,
         ):
             self.neonize.event(event)(self.on_event)
         self.neonize.event(events.MessageEv)(self.on_message)
@@ -79,22 +93,39 @@ class Client:
         info, fields = event.Info, {f.name for f, _ in event.Message.ListFields()}
         if info.Category == "peer" or not fields - {"senderKeyDistributionMessage", "messageContextInfo"}:
             return
-        image = event.Message.imageMessage
-        data = self.neonize.download_any(event.Message) if event.Message.HasField("imageMessage") else b""
+        attached = next((part for name in ATTACHMENTS if (part := _attached(event.Message, name))), None)
+        data = self.neonize.download_any(attached) if attached else b""
         tell(
             client=self.name,
             event="message",
             id=info.ID,
-            text=image.caption or extract_text(event.Message),
+            text=event.Message.imageMessage.caption or extract_text(event.Message),
             chat=Jid2String(info.MessageSource.Chat),
             sender=Jid2String(info.MessageSource.SenderAlt),
             from_me=info.MessageSource.IsFromMe,
             data=base64.b64encode(data).decode(),
+            edit=info.Edit,
+            message=MessageToDict(event.Message, preserving_proto_field_name=True),
+            event_bytes=base64.b64encode(event.SerializeToString()).decode(),
         )
 
     def on_receipt(self, _: Any, event: Any) -> None:
         kind = event.DESCRIPTOR.fields_by_name["Type"].enum_type
         tell(client=self.name, event="receipt", ids=list(event.MessageIDs), type=kind.values_by_number[event.Type].name)
+
+
+UPLOADS = {
+    "imageMessage": "MediaImage",
+    "videoMessage": "MediaVideo",
+    "ptvMessage": "MediaVideo",
+    "audioMessage": "MediaAudio",
+    "documentMessage": "MediaDocument",
+    "stickerMessage": "MediaImage",
+}
+
+
+def _jid(text: str) -> Any:
+    return build_jid(*text.split("@")) if "@" in text else build_jid(text)
 
 
 class Driver:
@@ -117,8 +148,77 @@ class Driver:
         return self.clients[client].neonize.PairPhone(phone, True)
 
     def send(self, client: str, to: str, text: str) -> str:
-        jid = build_jid(*to.split("@")) if "@" in to else build_jid(to)
-        return self.clients[client].neonize.send_message(jid, Message(conversation=text)).ID
+        return self.clients[client].neonize.send_message(_jid(to), Message(conversation=text)).ID
+
+    def send_any(self, client: str, to: str, message: dict[str, Any], media: dict[str, str] | None = None) -> Any:
+        """A Message in its JSON form; `media` are attachments to upload first: field -> base64."""
+        neonize, built, jid = self.clients[client].neonize, ParseDict(message, Message()), _jid(to)
+        for name, data in (media or {}).items():
+            newsletter = jid.Server == "newsletter"
+            up = (neonize.upload_newsletter if newsletter else neonize.upload)(
+                base64.b64decode(data), getattr(MediaType, UPLOADS[name])
+            )
+            part = getattr(built, name)
+            part.URL, part.directPath, part.mediaKey = up.url, up.DirectPath, up.MediaKey
+            part.fileEncSHA256, part.fileSHA256, part.fileLength = up.FileEncSHA256, up.FileSHA256, up.FileLength
+        sent = neonize.send_message(jid, built)
+        return {"id": sent.ID, "server_id": sent.ServerID}
+
+    def revoke(self, client: str, to: str, id: str) -> str:
+        neonize = self.clients[client].neonize
+        return neonize.revoke_message(_jid(to), neonize.me.JID, id).ID
+
+    def react(self, client: str, to: str, sender: str, id: str, emoji: str) -> str:
+        neonize = self.clients[client].neonize
+        return neonize.send_message(_jid(to), neonize.build_reaction(_jid(to), _jid(sender), id, emoji)).ID
+
+    def edit(self, client: str, to: str, id: str, text: str) -> str:
+        return self.clients[client].neonize.edit_message(_jid(to), id, Message(conversation=text)).ID
+
+    def pin(self, client: str, to: str, sender: str, id: str, seconds: int) -> str:
+        return self.clients[client].neonize.pin_message(_jid(to), _jid(sender), id, seconds).ID
+
+    def vote(self, client: str, event: str, options: list[str]) -> str:
+        """Vote in a poll, given as the event it came with."""
+        neonize, poll = self.clients[client].neonize, MessageEv.FromString(base64.b64decode(event))
+        vote = neonize.build_poll_vote(poll.Info, options)
+        return neonize.send_message(poll.Info.MessageSource.Chat, vote).ID
+
+    def votes_of(self, client: str, event: str) -> list[str]:
+        """What a vote says: hashes of options."""
+        vote = self.clients[client].neonize.decrypt_poll_vote(MessageEv.FromString(base64.b64decode(event)))
+        return [hash_.hex() for hash_ in vote.selectedOptions]
+
+    def mark_read(self, client: str, chat: str, sender: str, ids: list[str], played: bool = False) -> None:
+        kind = ReceiptType.PLAYED if played else ReceiptType.READ
+        self.clients[client].neonize.mark_read(*ids, chat=_jid(chat), sender=_jid(sender), receipt=kind)
+
+    def typing(self, client: str, to: str) -> None:
+        state, media = ChatPresence.CHAT_PRESENCE_COMPOSING, ChatPresenceMedia.CHAT_PRESENCE_MEDIA_TEXT
+        self.clients[client].neonize.send_chat_presence(_jid(to), state, media)
+
+    def create_newsletter(self, client: str, name: str) -> str:
+        return Jid2String(self.clients[client].neonize.create_newsletter(name, "about us", b"").ID)
+
+    def follow_newsletter(self, client: str, newsletter: str) -> None:
+        self.clients[client].neonize.follow_newsletter(_jid(newsletter))
+
+    def newsletter_info(self, client: str, newsletter: str) -> Any:
+        info = self.clients[client].neonize.get_newsletter_info(_jid(newsletter))
+        return {"name": info.ThreadMeta.Name.Text, "invite": info.ThreadMeta.InviteCode}
+
+    def newsletter_posts(self, client: str, newsletter: str) -> list[Any]:
+        posts = self.clients[client].neonize.get_newsletter_messages(_jid(newsletter), 10, 0)
+        return [{"server_id": p.MessageServerID, "text": extract_text(p.Message)} for p in posts]
+
+    def newsletter_react(self, client: str, newsletter: str, server_id: int, emoji: str) -> None:
+        self.clients[client].neonize.newsletter_send_reaction(_jid(newsletter), server_id, emoji, "")
+
+    def join_by_invite(self, client: str, group: str, inviter: str, code: str, expiration: int) -> None:
+        self.clients[client].neonize.join_group_with_invite(_jid(group), _jid(inviter), code, expiration)
+
+    def set_timer(self, client: str, to: str, seconds: int) -> None:
+        self.clients[client].neonize.set_disappearing_timer(_jid(to), datetime.timedelta(seconds=seconds))
 
     def on_whatsapp(self, client: str, phone: str) -> bool:
         (answer,) = self.clients[client].neonize.is_on_whatsapp(phone)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.control import MAX_IMAGE, MAX_TEXT, Control, dispatch
+from sandbox.control import MAX_INLINE, MAX_TEXT, Control, dispatch
 from sandbox.errors import ControlError
 from sandbox.model import MAX_INBOX
 from sandbox.network import Network
@@ -116,11 +116,15 @@ async def test_a_message_is_marked_read_once(call: Caller) -> None:
 async def test_an_inbox_keeps_the_newest(call: Caller) -> None:
     phone, sender = call.network.accounts[BOB].phone, call.network.accounts[ALICE].lid
     for seq in range(1, MAX_INBOX):
-        phone._append("inbox", phone.inbox, Received(seq, str(seq), sender, sender, False, 0, b""))
-    phone._seq = MAX_INBOX - 1
+        phone.inbox.append("inbox", Received(seq, str(seq), sender, sender, False, 0, b""))
+    phone.inbox._seq = MAX_INBOX - 1
     for text in ("last but one", "last"):
         await call("send_text", phone=ALICE, to=BOB, text=text)
-    assert (len(phone.inbox), min(phone.inbox), max(phone.inbox)) == (MAX_INBOX, 2, MAX_INBOX + 1)
+    assert (len(phone.inbox.received), min(phone.inbox.received), max(phone.inbox.received)) == (
+        MAX_INBOX,
+        2,
+        MAX_INBOX + 1,
+    )
     page = await call("messages", phone=BOB, after=MAX_INBOX - 1)
     assert [m["text"] for m in page["results"]] == ["last but one", "last"]
     call.network.state.flush()
@@ -175,7 +179,7 @@ async def test_what_cannot_be_done_is_refused(
 
 
 async def test_an_image_has_an_upper_size(call: Caller) -> None:
-    data = base64.b64encode(bytes(MAX_IMAGE + 1)).decode()
+    data = base64.b64encode(bytes(MAX_INLINE + 1)).decode()
     assert await call.refusal("send_image", phone=ALICE, to=BOB, data=data) == (400, "bad_arguments")
 
 

@@ -50,7 +50,7 @@ async def test_everything_is_there_after_a_restart(tmp_path: Path, network: Netw
     device_of(alice).account.faults.ack_error = 463
     first.save_account(device_of(alice).account)
     id_ = bob.phone.send(ALICE, Message(conversation="hello"))
-    assert [m.id for m in device_of(alice).account.phone.inbox.values()] == [id_]
+    assert [m.id for m in device_of(alice).account.phone.inbox.received.values()] == [id_]
     device_of(alice).account.phone.mark_read(id_)
     state.close()
 
@@ -67,9 +67,9 @@ async def test_everything_is_there_after_a_restart(tmp_path: Path, network: Netw
             }
             assert again.prekeys == device.prekeys
             assert [encode(w.stanza) for w in again.queue.values()] == [encode(w.stanza) for w in device.queue.values()]
-        assert after.phone.inbox == before.phone.inbox
-        assert after.phone.receipts == before.phone.receipts
-        assert after.phone.store.sessions == before.phone.store.sessions
+        assert after.phone.inbox.received == before.phone.inbox.received
+        assert after.phone.inbox.receipts == before.phone.inbox.receipts
+        assert after.phone.cipher.store.sessions == before.phone.cipher.store.sessions
     (group,) = second.groups.values()
     assert encode(group.describe()) == encode(next(iter(first.groups.values())).describe())
     state.close()
@@ -85,11 +85,14 @@ async def test_a_message_to_a_phone_is_saved_with_all_that_follows_from_it(tmp_p
     state._db.close()
     state, second = await reopened(tmp_path, network.media)
     again = second.accounts[BOB].phone
-    assert [again.summary(m)["text"] for m in again.inbox.values()] == ["first", "second"]
-    assert len(second.accounts[ALICE].phone.receipts) == 2
+    assert [(await again.showing.show(m, raw=False))["text"] for m in again.inbox.received.values()] == [
+        "first",
+        "second",
+    ]
+    assert len(second.accounts[ALICE].phone.inbox.receipts) == 2
     again.send(ALICE, Message(conversation="answer"))
     second.accounts[ALICE].phone.send(BOB, Message(conversation="third"))
-    assert (len(second.accounts[ALICE].phone.inbox), len(again.inbox)) == (1, 3)
+    assert (len(second.accounts[ALICE].phone.inbox.received), len(again.inbox.received)) == (1, 3)
     assert again.failures == 0
     state.close()
 
