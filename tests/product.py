@@ -18,7 +18,7 @@ T = TypeVar("T")
 PASSWORD = "correct horse battery staple"
 opened: list[httpx.Client] = []  # to be closed at the end of the test
 _serial = itertools.count(1)
-_prefix = f"1777{os.getpid() % 100_000:05d}"
+_prefix = f"1777{os.getpid() % 1000:03d}"
 
 
 def new_number() -> str:

@@ -45,7 +45,9 @@ def test_every_described_operation_has_a_summary_and_a_body_an_example() -> None
             assert re.fullmatch(r"[A-Z].*[^.]", operation["summary"])
             if "requestBody" in operation:
                 media = operation["requestBody"]["content"]["application/json"]
-                assert _validator(media["schema"]).is_valid(media["example"]), operation["operationId"]
+                examples = [one["value"] for one in media.get("examples", {}).values()] or [media["example"]]
+                for example in examples:
+                    assert _validator(media["schema"]).is_valid(example), (operation["operationId"], example)
 
 
 def _validator(schema: dict[str, Any]) -> jsonschema_rs.Draft202012Validator:

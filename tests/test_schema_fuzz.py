@@ -41,6 +41,7 @@ from config.api.openapi import document
 from config.variables import Rate
 from conftest import Person
 from instances.models import Instance
+from messaging.kinds.rules import CODES
 from messaging.models import Message
 from phones.tests.numbers import new_number
 from webhooks.models import Endpoint
@@ -53,6 +54,7 @@ SEED = int(os.environ.get("FUZZ_SEED", "3"))
 # A request that is well-formed may still be refused for what is the case: 402, 422 and 429 beside the usual ones.
 BEYOND_SCHEMA = {"range", "group", "unknown_plan", "invalid_url", "wrong_password", "past", "network", "not_found"}
 BEYOND_SCHEMA |= {"unknown_timezone", "same_times"}  # of quiet hours
+BEYOND_SCHEMA |= CODES
 _REFUSED = ["2xx", "401", "402", "403", "404", "409", "422", "429"]
 _config = SchemathesisConfig(
     seed=SEED,
@@ -87,6 +89,8 @@ class World:
                 case.path_parameters[name] = self.ids[name]
             if isinstance(case.body, dict) and isinstance(case.body.get("instance"), str):
                 case.body["instance"] = self.ids["instance_id"]
+                if "@" not in str(case.body.get("to", "@")):
+                    case.body["to"] = "15550100002"  # no pattern says which numbers a country can have
 
 
 def _is_good(case: schemathesis.Case) -> bool:
@@ -151,6 +155,8 @@ def _beyond_schema(response: schemathesis.Response) -> bool:
 def _excluded(case: schemathesis.Case, response: schemathesis.Response) -> list[Any]:
     """The checks that do not hold for an answer, for a reason."""
     if case.path == "/health":  # it says that parts are away, as they are
+        return [not_a_server_error, positive_data_acceptance]
+    if response.status_code == 501:  # the engine cannot do what is right otherwise
         return [not_a_server_error, positive_data_acceptance]
     return [positive_data_acceptance] if _beyond_schema(response) else []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections import Counter
 from collections.abc import Iterable
@@ -197,6 +198,8 @@ class AutoSchema(openapi.AutoSchema):
         media: dict[str, Any] = {"schema": self._component(body, direction)}
         if self.described.example is not None:
             media["example"] = self.described.example
+        if self.described.examples:
+            media["examples"] = {name: {"value": body} for name, body in self.described.examples.items()}
         return {"content": {"application/json": media}, "required": self.described.body_required}
 
     def _component(self, kind: type[Input] | type[msgspec.Struct], direction: Direction) -> dict[str, Any]:
@@ -251,7 +254,10 @@ def _choices(kind: type) -> dict[str, Any]:
 
 
 class StructSchema(OpenApiSerializerExtension):
-    """msgspec structs, as bodies and as answers; the structs inside become components of their own."""
+    """msgspec structs, as bodies and as answers; the structs inside become components of their own.
+
+    A struct with ``alternatives`` (tagged structs) is one of these; the first one's tag may be left out.
+    """
 
     target_class = msgspec.Struct
     match_subclasses = True
@@ -264,14 +270,32 @@ class StructSchema(OpenApiSerializerExtension):
 
     def map_serializer(self, auto_schema: openapi.AutoSchema, direction: Direction) -> dict[str, Any]:
         """Raises ValueError for two structs of one name."""
-        _, components = msgspec.json.schema_components([self.target], schema_hook=_choices, ref_template=_REF)
+        kinds = getattr(self.target, "alternatives", ())
+        _, components = msgspec.json.schema_components(
+            [*kinds] or [self.target], schema_hook=_choices, ref_template=_REF
+        )
         name = self.get_name(auto_schema, direction)
+        if kinds:
+            components[name] = _one_of(self.target, kinds, components)
         for other in components.keys() - {name}:
             part = ResolvedComponent(other, ResolvedComponent.SCHEMA, components[other], ComponentIdentity(other))
             auto_schema.registry.register_on_missing(part)
             if auto_schema.registry[part].schema not in (None, components[other]):
                 raise ValueError(f"two different shapes are named {other}")
         return cast("dict[str, Any]", components[name])
+
+
+def _one_of(kind: type, kinds: Iterable[Any], components: dict[str, Any]) -> dict[str, Any]:
+    """One of several structs by their tag; the first is also meant when there is none."""
+    names = {one.__struct_config__.tag: one.__name__ for one in kinds}
+    field = next(iter(kinds)).__struct_config__.tag_field
+    components[next(iter(names.values()))]["required"].remove(field)
+    mapping = {tag: _REF.format(name=name) for tag, name in names.items()}
+    return {
+        "description": inspect.getdoc(kind),
+        "oneOf": [{"$ref": reference} for reference in mapping.values()],
+        "discriminator": {"propertyName": field, "mapping": mapping},
+    }
 
 
 def _without_alternatives(schema: dict[str, Any]) -> dict[str, Any]:

@@ -74,7 +74,8 @@ class Operation:
 
     ``answers`` are those of success; what every route may refuse with is added, ``problems`` are the codes
     beyond. ``media`` are other forms of the 200, ``{media type: JSON schema}``. ``paged`` adds limit and
-    cursor, ``query`` the fields of an input. ``example`` is a body. A ``plain`` view takes no heed of ``Accept``.
+    cursor, ``query`` the fields of an input. ``example`` is a body, ``examples`` are some by name. A ``plain`` view
+    takes no heed of ``Accept``.
     """
 
     summary: str
@@ -88,6 +89,7 @@ class Operation:
     media: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     plain: bool = False
     example: Mapping[str, Any] | None = None
+    examples: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def parameters(self) -> frozenset[str]:

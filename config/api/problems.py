@@ -69,6 +69,7 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "quota_exceeded": (429, "The quota of messages is used up"),
     "rate_limited": (429, "Too many requests"),
     "internal_error": (500, "Something went wrong on our side"),
+    "unsupported_by_engine": (501, "The WhatsApp engine cannot do this"),
     "engine_failed": (502, "The WhatsApp engine could not do it"),
     "unavailable": (503, "The service is not available now"),
     "sandbox_unavailable": (503, "The sandbox network is not available now"),

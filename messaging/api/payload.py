@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeVar
+import re
+from collections.abc import Iterator
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
-from config.api.problems import Problem, invalid
+from config.api.problems import FieldError, Problem, escaped
 from config.api.structs import not_valid
-from instances.whatsapp.jids import RECIPIENT, InvalidJid, recipient
+from messaging.kinds.outgoing import outgoing
+from messaging.kinds.sends import NOT_OFFERED, AnySend, Envelope, SendText
 from messaging.orders import Outgoing
 
 MAX_BATCH = 1000
 
-_NO_NULL = {"pattern": r"^[^\u0000]*$"}  # for descriptions of the API; checked below
-
-
-class Text(msgspec.Struct, forbid_unknown_fields=True):
-    body: Annotated[str, msgspec.Meta(min_length=1, max_length=4096, extra_json_schema=_NO_NULL)]
-
-
-class Send(msgspec.Struct, forbid_unknown_fields=True):
-    instance: str
-    to: Annotated[str, msgspec.Meta(min_length=1, max_length=80, extra_json_schema={"pattern": RECIPIENT})]
-    text: Text
-    type: Literal["text"] = "text"
-    client_ref: Annotated[str, msgspec.Meta(min_length=1, max_length=200, extra_json_schema=_NO_NULL)] | None = None
+_NO_TYPE = "Object missing required field `type`"
+_NOT_WHOLE = "Expected `int`, got `float`"
+_WRONG_TYPE = re.compile(r"Invalid value '(?P<type>\w+)' - at `\$\.type`")
 
 
 class Batch(msgspec.Struct, forbid_unknown_fields=True):
@@ -33,7 +26,8 @@ class Batch(msgspec.Struct, forbid_unknown_fields=True):
 
 
 T = TypeVar("T")
-_send: msgspec.json.Decoder[Send] = msgspec.json.Decoder(Send)
+_send: msgspec.json.Decoder[AnySend] = msgspec.json.Decoder(AnySend)
+_text: msgspec.json.Decoder[SendText] = msgspec.json.Decoder(SendText)
 _batch: msgspec.json.Decoder[Batch] = msgspec.json.Decoder(Batch)
 
 
@@ -47,17 +41,58 @@ def _decode(decoder: msgspec.json.Decoder[T], body: bytes | msgspec.Raw) -> T:
         raise Problem("malformed_json", str(error)) from error
 
 
-def parse(body: bytes | msgspec.Raw) -> Outgoing:
-    """One message. Raises Problem ``malformed_json`` or ``invalid_request``."""
-    send = _decode(_send, body)
-    for pointer, text in {"/text/body": send.text.body, "/client_ref": send.client_ref or ""}.items():
-        if "\x00" in text:
-            raise invalid(pointer, "null_characters_not_allowed", "Null characters are not allowed.")
+def _envelope(body: bytes | msgspec.Raw) -> Envelope:
+    """The type is text when none is given. Raises Problem, ``unsupported_by_engine`` too."""
     try:
-        to = recipient(send.to)
-    except InvalidJid as error:
-        raise invalid("/to", "invalid_recipient", "This is neither a phone number nor a JID.") from error
-    return Outgoing(send.instance, to, send.type, {"body": send.text.body}, send.client_ref)
+        return _send.decode(body)
+    except msgspec.ValidationError as error:
+        words = str(error)
+        if words == _NO_TYPE:
+            return _decode(_text, body)
+        if words.startswith(_NOT_WHOLE):
+            return _with_whole_numbers(body)
+        if (wrong := _WRONG_TYPE.fullmatch(words)) and wrong["type"] in NOT_OFFERED:
+            detail = "WhatsApp shows these only from its own business platforms; docs/messages/README.md says more."
+            raise Problem("unsupported_by_engine", detail) from error
+        raise not_valid(error) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Problem("malformed_json", str(error)) from error
+
+
+def _with_whole_numbers(body: bytes | msgspec.Raw) -> Envelope:
+    """In JSON 3.0 is a whole number. Raises Problem ``invalid_request``."""
+    try:
+        return msgspec.convert(_whole(msgspec.json.decode(body)), AnySend)
+    except msgspec.ValidationError as error:
+        raise not_valid(error) from error
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _whole(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_whole(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _null_characters(value: Any, pointer: str) -> Iterator[FieldError]:
+    if isinstance(value, str):
+        if "\x00" in value:
+            yield FieldError(pointer, "null_characters_not_allowed", "Null characters are not allowed.")
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _null_characters(inner, f"{pointer}/{escaped(name)}")
+    elif isinstance(value, list):
+        for place, inner in enumerate(value):
+            yield from _null_characters(inner, f"{pointer}/{place}")
+
+
+def parse(body: bytes | msgspec.Raw) -> Outgoing:
+    """One message. Raises Problem ``malformed_json``, ``invalid_request`` or ``unsupported_by_engine``."""
+    send = _envelope(body)
+    if b"\\u0000" in memoryview(body).tobytes() and (errors := [*_null_characters(msgspec.to_builtins(send), "")]):
+        raise Problem("invalid_request", "Null characters are not allowed.", errors=errors)
+    return outgoing(send)
 
 
 def parse_batch(body: bytes) -> list[Outgoing | Problem]:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -19,8 +19,11 @@ from config.api.operations import (
 )
 from instances.api.schema import InstanceId
 from messaging.api import views
-from messaging.api.payload import MAX_BATCH, Send
+from messaging.api.payload import MAX_BATCH
 from messaging.api.serializers import MessagesQuery
+from messaging.kinds import shapes
+from messaging.kinds.examples import EXAMPLES
+from messaging.kinds.sends import SENDS
 from messaging.states import Direction, Origin, Status
 
 
@@ -39,30 +42,12 @@ class MessageError(Shape):
     retryable: Annotated[bool, Meta(description="The same message may be taken later, and cannot arrive twice.")]
 
 
-class TextContent(Shape):
-    body: str
+class QuotedMessage(Shape):
+    """The message that was answered; ours is null if it is not known here."""
 
-
-class MediaContent(Shape):
-    caption: OptionalText = UNSET
-    mime_type: OptionalText = UNSET
-    sha256: OptionalText = UNSET
-    size: Annotated[int, Meta(description="In bytes.")] | UnsetType = UNSET
-
-
-class LocationContent(Shape):
-    latitude: float
-    longitude: float
-    name: str
-
-
-class ReactionContent(Shape):
-    message_id: Annotated[str, Meta(description="WhatsApp's id of the message.")]
-    emoji: Annotated[str, Meta(description="Empty when a reaction was taken back.")]
-
-
-class UnsupportedContent(Shape):
-    kind: str
+    message_id: str | None
+    wa_id: OptionalText = UNSET
+    sender: Contact | UnsetType = msgspec.field(name="from", default=UNSET)
 
 
 class Message(Shape):
@@ -75,7 +60,11 @@ class Message(Shape):
     chat: Contact
     sender: Contact = msgspec.field(name="from")
     to: Contact
-    type: Literal["text", "image", "video", "audio", "document", "sticker", "location", "reaction", "unsupported"]
+    type: Literal[
+        "text", "image", "video", "audio", "document", "sticker", "location", "live_location", "contacts", "poll",
+        "event", "group_invite", "album", "forward", "reaction", "edit", "revoke", "pin", "poll_vote", "event_response",
+        "unsupported", "undecryptable",
+    ]  # fmt: skip
     client_ref: Annotated[str, Meta(description="Yours.")] | None
     wa_id: Annotated[str, Meta(description="WhatsApp's id of the message.")] | None
     origin: Annotated[Origin | None, Meta(description="`phone`: written on the number's own phone. Null: inbound.")]
@@ -84,15 +73,42 @@ class Message(Shape):
     sent_at: Moment | None
     delivered_at: Moment | None
     read_at: Moment | None
-    text: TextContent | UnsetType = UNSET
-    image: MediaContent | UnsetType = UNSET
-    video: MediaContent | UnsetType = UNSET
-    audio: MediaContent | UnsetType = UNSET
-    document: MediaContent | UnsetType = UNSET
-    sticker: MediaContent | UnsetType = UNSET
-    location: LocationContent | UnsetType = UNSET
-    reaction: ReactionContent | UnsetType = UNSET
-    unsupported: UnsupportedContent | UnsetType = UNSET
+    context: Annotated[QuotedMessage, Meta(description="What it answers.")] | UnsetType = UNSET
+    mentions: list[Contact] | UnsetType = UNSET
+    mention_all: bool | UnsetType = UNSET
+    view_once: bool | UnsetType = UNSET
+    forwarded: bool | UnsetType = UNSET
+    expires_in: Annotated[int, Meta(description="Seconds until it disappears.")] | UnsetType = UNSET
+    audience: list[Contact] | UnsetType = UNSET
+    album: Annotated[str, Meta(description="The album it belongs to.")] | shapes.AlbumContent | UnsetType = UNSET
+    link_preview: bool | UnsetType = UNSET
+    text: shapes.TextContent | UnsetType = UNSET
+    image: shapes.FileContent | UnsetType = UNSET
+    video: shapes.FileContent | UnsetType = UNSET
+    audio: shapes.FileContent | UnsetType = UNSET
+    document: shapes.FileContent | UnsetType = UNSET
+    sticker: shapes.FileContent | UnsetType = UNSET
+    location: shapes.LocationContent | UnsetType = UNSET
+    live_location: shapes.LiveLocationContent | UnsetType = UNSET
+    contacts: list[shapes.CardContent] | UnsetType = UNSET
+    poll: shapes.PollContent | UnsetType = UNSET
+    event: shapes.EventContent | UnsetType = UNSET
+    group_invite: shapes.GroupInviteContent | UnsetType = UNSET
+    forward: shapes.RevokeContent | UnsetType = UNSET
+    reaction: shapes.ReactionContent | UnsetType = UNSET
+    edit: shapes.EditContent | UnsetType = UNSET
+    revoke: shapes.RevokeContent | UnsetType = UNSET
+    pin: shapes.PinContent | UnsetType = UNSET
+    poll_vote: shapes.PollVoteContent | UnsetType = UNSET
+    event_response: shapes.EventResponseContent | UnsetType = UNSET
+    unsupported: shapes.UnsupportedContent | UnsetType = UNSET
+    undecryptable: shapes.UndecryptableContent | UnsetType = UNSET
+
+
+class Send(msgspec.Struct):
+    """A message of any type; `type` may be left out for a text."""
+
+    alternatives: ClassVar = SENDS
 
 
 class BatchInput(Shape):
@@ -137,12 +153,6 @@ class MessagePage(Page[Message]):
     pass
 
 
-_EXAMPLE = {
-    "instance": "ins_01h455vb4pex5vsknk084sn02q",
-    "to": "15550100002",
-    "type": "text",
-    "text": {"body": "Hello"},
-}
 _OTHER_NETWORK = ("test_key_on_live", "live_key_on_sandbox")
 TAG = Tag("Messages", "Sent and received.")
 OPERATIONS: Operations = {
@@ -166,16 +176,17 @@ OPERATIONS: Operations = {
             "instance_unavailable",
             "quota_exceeded",
             "subscription_expired",
+            "unsupported_by_engine",
             *_OTHER_NETWORK,
         ],
-        example=_EXAMPLE,
+        examples=EXAMPLES,
     ),
     views.BatchView.post: Operation(
         "Send many messages",
         "Up to 1,000. A refused one does not keep the others back: look at the `status` of each.",
         body=BatchInput,
         answers={202: BatchResults},
-        example={"messages": [_EXAMPLE, _EXAMPLE | {"to": "15550100003"}]},
+        example={"messages": [EXAMPLES["text"], EXAMPLES["text"] | {"to": "15550100003"}]},
     ),
     views.MessageView.get: Operation("One message", answers={200: Message}),
 }

@@ -3,13 +3,16 @@ from __future__ import annotations
 from typing import Any
 
 from config.api.serializers import Input, Text
-from instances.whatsapp.jids import RECIPIENT, InvalidJid, Jid, recipient
+from instances.whatsapp.jids import RECIPIENT, InvalidJid, InvalidPhoneNumber, Jid, recipient
 
 
 class ChatField(Text):
     """A phone number in any common spelling, or a JID. A leading space is a plus sign that nobody encoded."""
 
-    default_error_messages = {"invalid_recipient": "This is neither a phone number nor a JID."}
+    default_error_messages = {
+        "invalid_recipient": "This is neither a phone number nor a JID.",
+        "invalid_phone_number": "No country has such a phone number.",
+    }
     json_schema = {"pattern": RECIPIENT}
 
     def __init__(self, **options: Any) -> None:
@@ -19,8 +22,8 @@ class ChatField(Text):
         text = super().to_internal_value(data)
         try:
             return recipient(f"+{text[1:]}" if text.startswith(" ") else text)
-        except InvalidJid:
-            self.fail("invalid_recipient")
+        except InvalidJid as error:
+            self.fail("invalid_phone_number" if isinstance(error, InvalidPhoneNumber) else "invalid_recipient")
 
 
 class MessagesQuery(Input):

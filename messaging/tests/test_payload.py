@@ -19,8 +19,8 @@ texts = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs
 sends = st.builds(
     lambda instance, to, body, ref: {"instance": instance, "to": to, "type": "text", "text": {"body": body}} | ref,
     texts,
-    st.from_regex("[1-9][0-9]{6,14}", fullmatch=True),
-    texts.filter(lambda text: len(text) <= 4096),
+    st.from_regex("1[2-9][0-9]{9}", fullmatch=True),
+    texts.filter(lambda text: len(text) <= 65_536),
     st.none().map(lambda _: {}) | texts.filter(lambda text: len(text) <= 200).map(lambda text: {"client_ref": text}),
 )
 
