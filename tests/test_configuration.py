@@ -10,8 +10,8 @@ from config import env
 from stack.options import SETTINGS
 
 ROOT = Path(__file__).resolve().parent.parent
-# Not settings: guards against what libraries do by themselves, an import path, a parent's process id, a mark of tests.
-OTHERS = {"NEONIZE_BOT_TAG", "PROMETHEUS_MULTIPROC_DIR", "PYTHONPATH", "STACK_PARENT", "PYTEST_XDIST_WORKER"}
+# Not settings: guards against what libraries do by themselves, an import path, and a parent's process id.
+OTHERS = {"NEONIZE_BOT_TAG", "PROMETHEUS_MULTIPROC_DIR", "PYTHONPATH", "STACK_PARENT"}
 
 
 def _names_read(source: ast.AST) -> Iterator[str]:
