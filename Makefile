@@ -3,7 +3,7 @@ PYTHON ?= python3
 UV_VERSION := 0.13.9
 CHROMIUM_VERSION := 153.0.0
 BIN := .venv/bin
-APPS := config audit accounts subscriptions webhooks instances media messaging phones
+APPS := config audit accounts subscriptions webhooks instances media messaging broadcasts phones
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help up listen test quick fuzz lint format bench requirements clean

@@ -56,6 +56,7 @@ INSTALLED_APPS = [
     "instances",
     "media",
     "messaging",
+    "broadcasts",
     "phones",
 ]
 
@@ -172,10 +173,12 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-instances": {"task": "instances.tasks.sweep", "schedule": 5.0, "options": {"expires": 10}},
     "sweep-expired": {"task": "subscriptions.tasks.sweep_expired", "schedule": 5.0, "options": {"expires": 10}},
     "sweep-alerts": {"task": "subscriptions.tasks.sweep_alerts", "schedule": 30.0, "options": {"expires": 60}},
+    "feed-broadcasts": {"task": "broadcasts.tasks.feed", "schedule": 1.0, "options": {"expires": 2}},
     "sweep-mail": {"task": "accounts.tasks.sweep_mail", "schedule": 30.0, "options": {"expires": 60}},
     "prune": {"task": "config.tasks.prune", "schedule": 3600.0},
     "prune-accounts": {"task": "accounts.tasks.prune", "schedule": 3600.0},
     "prune-messages": {"task": "messaging.tasks.prune", "schedule": 3600.0},
+    "prune-broadcasts": {"task": "broadcasts.tasks.prune", "schedule": 3600.0},
     "prune-events": {"task": "webhooks.tasks.prune", "schedule": 3600.0},
 }
 

@@ -22,6 +22,7 @@ urlpatterns = [
     path("api/", include("instances.api.urls")),
     path("api/", include("messaging.api.urls")),
     path("api/", include("messaging.chats.api.urls")),
+    path("api/", include("broadcasts.api.urls")),
     path("api/", include("phones.api.urls")),
     path("admin/login/", limited("auth", email_field="username")(admin.site.login)),
     path("account/", include("accounts.pages.urls")),

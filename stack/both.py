@@ -22,6 +22,7 @@ ON_BOTH = (
     "instances",
     "media",
     "messaging",
+    "broadcasts",
     "phones",
     "tests",
 )

@@ -22,6 +22,13 @@ TYPES: dict[str, str] = {
     "message.failed": "A message was not sent; `data` has the code.",
     "message.unconfirmed": "A message may or may not have been sent; a receipt can still settle it.",
     "message.received": "A message arrived.",
+    "broadcast.started": "A broadcast began to send.",
+    "broadcast.paused": "A broadcast was paused, by somebody or by a refusal; `data` has the reason.",
+    "broadcast.resumed": "A broadcast sends again.",
+    "broadcast.completed": "The last message of a broadcast has left; receipts may still come.",
+    "broadcast.cancelled": "A broadcast was cancelled.",
+    "contact.opted_out": "Somebody wants no more broadcasts.",
+    "contact.opted_in": "Somebody who wanted no broadcasts wants some again.",
     "subscription.usage": "80 % or 100 % of the month's messages are used; `data` has the figures. It has no instance.",
 }
 

@@ -201,6 +201,8 @@ class AutoSchema(openapi.AutoSchema):
         if self.described.examples:
             media["examples"] = {name: {"value": body} for name, body in self.described.examples.items()}
         return {"content": {"application/json": media}, "required": self.described.body_required}
+        others = {name: {"schema": dict(schema)} for name, schema in self.described.body_media.items()}
+        return {"content": {"application/json": media, **others}, "required": self.described.body_required}
 
     def _component(self, kind: type[Input] | type[msgspec.Struct], direction: Direction) -> dict[str, Any]:
         """A reference to the schema of a body or an answer."""

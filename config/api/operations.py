@@ -76,6 +76,9 @@ class Operation:
     beyond. ``media`` are other forms of the 200, ``{media type: JSON schema}``. ``paged`` adds limit and
     cursor, ``query`` the fields of an input. ``example`` is a body, ``examples`` are some by name. A ``plain`` view
     takes no heed of ``Accept``.
+    beyond. ``media`` are other forms of the 200, ``{media type: JSON schema}``, and
+    ``body_media`` other forms of the body. ``paged`` adds limit and
+    cursor, ``query`` the fields of an input. ``example`` is a body. A ``plain`` view takes no heed of ``Accept``.
     """
 
     summary: str
@@ -87,6 +90,7 @@ class Operation:
     paged: bool = False
     problems: Iterable[str] = ()
     media: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    body_media: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     plain: bool = False
     example: Mapping[str, Any] | None = None
     examples: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""Templates, messages to many recipients, and who wants none."""
