@@ -16,6 +16,7 @@ from accounts.invitations import invite
 from accounts.models import ApiKey, Membership, Mode, Organization, Role, Scope, User
 from accounts.services import register
 from accounts.sessions import issue_tokens
+from broadcasts.models import Broadcast, OptOut, Sender, Template
 from conftest import PASSWORD, bearer
 from instances.models import Instance
 from instances.states import State, Wanted
@@ -33,10 +34,12 @@ class Objects:
     message: Message
     chat: Chat
     endpoint: Endpoint
+    broadcast: Broadcast
+    opt_out: OptOut
 
     @property
     def ids(self) -> set[str]:
-        return {self.instance.id, self.message.id, self.chat.id, self.endpoint.id}
+        return {self.instance.id, self.message.id, self.chat.id, self.endpoint.id, self.broadcast.id, self.opt_out.id}
 
 
 @dataclass
@@ -57,6 +60,9 @@ class Tenant:
             self.people[role] = user
         self.sandbox, self.live = self._objects("sandbox", Mode.TEST), self._objects("whatsapp", Mode.LIVE)
         self.phone = VirtualPhone.objects.create(organization=self.organization, phone=new_number(), name="Carla")
+        self.template = Template.objects.create(
+            organization=self.organization, name="Greeting", message={"type": "text", "text": {"body": "Hello"}}
+        )
         self.key_row, _ = self._key()
         self.member = Membership.objects.get(user=self.people["leaver"])
         self.refresh = issue_tokens(user=owner).refresh
@@ -97,7 +103,13 @@ class Tenant:
         endpoint = Endpoint.objects.create(
             organization=self.organization, mode=mode, url="https://example.com/hooks", events=["*"]
         )
-        return Objects(instance, message, chat, endpoint)
+        return Objects(instance, message, chat, endpoint, *self._audience(instance))
+
+    def _audience(self, instance: Instance) -> tuple[Broadcast, OptOut]:
+        of = {"organization": self.organization, "network": instance.network}
+        broadcast = Broadcast.objects.create(**of, message={"type": "text", "text": {"body": "Hello"}})
+        Sender.objects.create(broadcast=broadcast, instance=instance)
+        return broadcast, OptOut.objects.create(**of, phone=new_number(), source="stop_word", instance=instance)
 
     @property
     def _owner(self) -> Actor:
@@ -116,7 +128,14 @@ class Tenant:
     @property
     def secrets(self) -> set[str]:
         """Ids that nobody of another tenant may see."""
-        rows = {self.organization.id, self.key_row.id, self.member.id, self.invitation.id, self.phone.id}
+        rows = {
+            self.organization.id,
+            self.key_row.id,
+            self.member.id,
+            self.invitation.id,
+            self.phone.id,
+            self.template.id,
+        }
         return rows | self.sandbox.ids | self.live.ids | {user.id for user in self.people.values()}
 
     def names(self, network: Objects) -> dict[str, str]:
@@ -127,6 +146,9 @@ class Tenant:
             "message_id": network.message.id,
             "chat_id": network.chat.id,
             "endpoint_id": network.endpoint.id,
+            "template_id": self.template.id,
+            "broadcast_id": network.broadcast.id,
+            "opt_out_id": network.opt_out.id,
             "phone": self.phone.phone,
             "key_id": self.key_row.id,
             "member_id": self.member.id,
@@ -191,7 +213,12 @@ def callers(acme: Tenant, other: Tenant, frozen: Tenant) -> dict[str, Caller]:
             SCOPES,
             is_key=True,
             foreign="instance",
-            hidden={acme.sandbox.instance.id, acme.sandbox.message.id},
+            hidden={
+                acme.sandbox.instance.id,
+                acme.sandbox.message.id,
+                acme.sandbox.broadcast.id,
+                acme.sandbox.opt_out.id,
+            },
         ),
         "owner of another organization": Caller(
             other.token("owner"), test, ROLES["owner"], foreign="organization", hidden=acme.secrets

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from accounts.models import ApiKey, Organization, User
 from audit.models import Entry
+from broadcasts.models import Broadcast
 from config.admin import page_of
 from conftest import PASSWORD, Person
 from instances.models import Instance
@@ -81,6 +82,15 @@ def test_an_instance_is_stopped_and_connected(operator: Operator, instance: Inst
     operator.act(instance, "connect")
     instance.refresh_from_db()
     assert (instance.wanted, instance.state) == (Wanted.CONNECTED, State.CONNECTING)
+
+
+def test_a_broadcast_is_paused_and_cancelled(operator: Operator, alice: Person) -> None:
+    broadcast = _broadcast(alice)
+    for action, state in (("pause", "paused"), ("cancel", "cancelled")):
+        operator.act(broadcast, action)
+        broadcast.refresh_from_db()
+        assert broadcast.state == state
+        assert _recorded(operator, f"admin:broadcast:{state}").subject == broadcast.id
 
 
 def test_a_key_is_revoked_at_once(operator: Operator, alice: Person) -> None:
@@ -159,6 +169,8 @@ ACTIONS: list[tuple[str, Prepare]] = [
     ("stop", lambda alice, instance, subscription: instance),
     ("change_plan", lambda alice, instance, subscription: subscription),
     ("change_end", lambda alice, instance, subscription: subscription),
+    ("pause", lambda alice, instance, subscription: _broadcast(alice)),
+    ("cancel", lambda alice, instance, subscription: _broadcast(alice)),
     ("enable", lambda alice, instance, subscription: _endpoint(alice)),
     ("disable", lambda alice, instance, subscription: _endpoint(alice)),
 ]
@@ -167,6 +179,10 @@ ACTIONS: list[tuple[str, Prepare]] = [
 def _key(alice: Person) -> ApiKey:
     alice.key()
     return ApiKey.objects.get()
+
+
+def _broadcast(alice: Person) -> Broadcast:
+    return Broadcast.objects.create(organization=alice.organization, network="sandbox", message={}, state="running")
 
 
 def _endpoint(alice: Person) -> Endpoint:

@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from accounts.models import ApiKey, User
 from accounts.services import register
+from broadcasts.models import Broadcast, OptOut, Recipient, Template
 from config.admin import page_of
 from conftest import PASSWORD, Person
 from instances.models import Instance, Network, Worker
@@ -95,6 +96,16 @@ class Tenant:
         )
         self.delivery = Delivery.objects.create(endpoint=self.endpoint, event=event, state=Delivery.State.FAILED)
         Attempt.objects.create(delivery=self.delivery, at=timezone.now(), duration_ms=1, status=500, response=WORDS)
+        message = {"text": {"body": WORDS}}
+        template = Template.objects.create(organization=organization, name="Greeting", message=message)
+        broadcast = Broadcast.objects.create(
+            organization=organization, network=Network.SANDBOX, template=template, message=message
+        )
+        phone = f"1555018{number:04}"
+        Recipient.objects.create(broadcast=broadcast, to=phone, variables={"name": WORDS}, state="pending")
+        OptOut.objects.create(
+            organization=organization, network=Network.SANDBOX, phone=phone, source="stop_word", instance=self.instance
+        )
         VirtualPhone.objects.create(organization=organization, phone=f"1555019{number:04}", name="Phone")
 
     @property
