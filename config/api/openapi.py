@@ -200,7 +200,6 @@ class AutoSchema(openapi.AutoSchema):
             media["example"] = self.described.example
         if self.described.examples:
             media["examples"] = {name: {"value": body} for name, body in self.described.examples.items()}
-        return {"content": {"application/json": media}, "required": self.described.body_required}
         others = {name: {"schema": dict(schema)} for name, schema in self.described.body_media.items()}
         return {"content": {"application/json": media, **others}, "required": self.described.body_required}
 

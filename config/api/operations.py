@@ -73,12 +73,9 @@ class Operation:
     """One method of one route.
 
     ``answers`` are those of success; what every route may refuse with is added, ``problems`` are the codes
-    beyond. ``media`` are other forms of the 200, ``{media type: JSON schema}``. ``paged`` adds limit and
-    cursor, ``query`` the fields of an input. ``example`` is a body, ``examples`` are some by name. A ``plain`` view
-    takes no heed of ``Accept``.
-    beyond. ``media`` are other forms of the 200, ``{media type: JSON schema}``, and
-    ``body_media`` other forms of the body. ``paged`` adds limit and
-    cursor, ``query`` the fields of an input. ``example`` is a body. A ``plain`` view takes no heed of ``Accept``.
+    beyond. ``media`` are other forms of the 200, ``{media type: JSON schema}``, ``body_media`` of the body. ``paged``
+    adds limit and cursor, ``query`` the fields of an input. ``example`` is a body, ``examples`` are some by name. A
+    ``plain`` view takes no heed of ``Accept``.
     """
 
     summary: str
