@@ -122,3 +122,65 @@ def test_a_phone_that_the_network_forgot_is_made_there_again(
     VirtualPhone.objects.create(organization=alice.organization, phone=forgotten, name="Forgotten")
     assert send(alice, carla, to=forgotten, text="hello").status_code == 201
     assert [row["text"] for row in received(alice, forgotten).json()["results"]] == ["hello"]
+
+
+VCARD = "BEGIN:VCARD\nVERSION:3.0\nFN:Erika\nEND:VCARD"
+CONTENTS: dict[str, Any] = {
+    "text": "hello",
+    **{key: {"data": PIXEL} for key in ("image", "video", "gif", "round", "audio", "voice", "document", "sticker")},
+    "location": {"latitude": 52.5, "longitude": 13.4},
+    "live_location": {"latitude": 52.5, "longitude": 13.4, "sequence": 1},
+    "contacts": [{"name": "Erika", "vcard": VCARD}],
+    "poll": {"question": "Lunch?", "options": ["Pizza", "Salad"]},
+    "event": {"name": "Party", "starts_at": 1_900_000_000},
+    "album": {"items": [{"type": "image", "data": PIXEL}, {"type": "video", "data": PIXEL}]},
+    "unsupported": {},
+}
+
+
+@pytest.mark.parametrize("kind", CONTENTS)
+def test_every_type_can_be_written(alice: Person, carla: str, carl: str, kind: str) -> None:
+    answer = send(alice, carla, to=carl, **{kind: CONTENTS[kind]})
+    assert answer.status_code == 201, answer.content
+    rows = received(alice, carl).json()["results"]
+    assert [row["id"] for row in rows] == [answer.json()["id"], *answer.json().get("items", [])]
+    assert all(row["attachment"]["status"] == "ok" for row in rows if "mimetype" in row)
+
+
+def test_messages_are_quoted_changed_and_voted_on(alice: Person, carla: str, carl: str) -> None:
+    asked = send(alice, carla, to=carl, poll=CONTENTS["poll"]).json()["id"]
+    told = send(alice, carla, to=carl, text="hello", mentions=[carl], forwarded=True).json()["id"]
+    send(alice, carl, to=carla, poll_vote={"message_id": asked, "options": ["Pizza"]})
+    send(alice, carl, to=carla, text="hello you", reply_to=told, expires_in=86400)
+    send(alice, carl, to=carla, reaction={"message_id": told, "emoji": "👍"})
+    send(alice, carla, to=carl, edit={"message_id": told, "body": "hello there"})
+    send(alice, carla, to=carl, pin={"message_id": asked, "seconds": 86400})
+    send(alice, carla, to=carl, revoke={"message_id": asked})
+    poll, text, *_ = received(alice, carl).json()["results"]
+    assert poll.items() >= {"votes": {carl: ["Pizza"]}, "pinned": 86400, "revoked": True}.items()
+    assert text.items() >= {"text": "hello there", "edited": True, "forwarded": True, "reactions": {carl: "👍"}}.items()
+    vote, reply, _ = received(alice, carla).json()["results"]
+    assert vote["poll_vote"] == {"message_id": asked, "options": ["Pizza"]}
+    assert (reply["reply_to"], reply["expires_in"]) == (told, 86400)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"poll": {"question": "x"}},
+        {"poll": {"question": "x", "options": ["a"], "path": "/etc/passwd"}},
+        {"location": {"latitude": "north", "longitude": 0}},
+        {"voice": {"data": PIXEL, "caption": "x"}},
+        {"contacts": [{"name": "Erika"}]},
+        {"reaction": {"message_id": "x", "emoji": "y"}, "view_once": True},
+        {"poll": {"question": "x", "options": ["a"]}, "view_once": True},
+    ],
+)
+def test_what_a_phone_cannot_write_is_refused(alice: Person, carla: str, carl: str, body: dict[str, Any]) -> None:
+    answer = send(alice, carla, to=carl, **body)
+    assert (answer.status_code, answer.json()["code"]) in ((422, "phone_refused"), (404, "not_found"))
+    assert not received(alice, carl).json()["results"]
+
+
+def test_an_unknown_message_cannot_be_quoted(alice: Person, carla: str, carl: str) -> None:
+    assert_problem(send(alice, carla, to=carl, text="x", reply_to="nothing"), 404, "not_found")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf.json_format import MessageToDict
 
 from sandbox.contents import describe
+from sandbox.contents.kinds import MEDIA
 from sandbox.model import MAX_REMEMBERED
 from sandbox.protos import Message
 
@@ -48,7 +49,7 @@ class Showing:
             shown["poll_vote"]["options"] = entry.decrypted
         elif shown["type"] == "event_response":
             shown["event_response"]["response"] = next(iter(entry.decrypted), None)
-        if "mimetype" in shown and (attachment := await self.attachment(entry)):
+        if shown["type"] in MEDIA.values() and (attachment := await self.attachment(entry)):
             shown["attachment"] = attachment
         if raw:
             shown["message"] = MessageToDict(message, preserving_proto_field_name=True)

@@ -7,7 +7,7 @@ Started with the environment of a sandbox.  Each line on stdin is {"request", "d
 from __future__ import annotations
 
 import base64
-import datetime
+import hashlib
 import json
 import logging
 import os
@@ -18,8 +18,10 @@ from typing import Any
 import pylibmagic  # noqa: F401  (before neonize: it brings libmagic)
 from google.protobuf.json_format import MessageToDict, ParseDict
 from neonize import events
+from neonize._binder import gocode
 from neonize.client import NewClient
 from neonize.proto.Neonize_pb2 import Message as MessageEv
+from neonize.proto.Neonize_pb2 import ReturnFunctionWithError
 from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import Message
 from neonize.utils import Jid2String, build_jid, extract_text
 from neonize.utils.enum import ChatPresence, ChatPresenceMedia, MediaType, ReceiptType
@@ -39,6 +41,13 @@ def tell(**line: Any) -> None:
 
 
 ATTACHMENTS = ("imageMessage", "videoMessage", "audioMessage", "documentMessage", "stickerMessage")
+
+
+def _shown(data: bytes) -> str:
+    """In base64, or what can be said about a large file."""
+    if len(data) > 1 << 20:
+        return f"{len(data)} bytes: {hashlib.sha256(data).hexdigest()}"
+    return base64.b64encode(data).decode()
 
 
 def _attached(message: Any, name: str) -> Any:
@@ -87,14 +96,19 @@ class Client:
 
     def on_event(self, _: Any, event: Any) -> None:
         self.started.set()
-        tell(client=self.name, event=type(event).__name__)
+        tell(client=self.name, event=type(event).__name__, fields=MessageToDict(event))
 
     def on_message(self, _: Any, event: Any) -> None:
         info, fields = event.Info, {f.name for f, _ in event.Message.ListFields()}
         if info.Category == "peer" or not fields - {"senderKeyDistributionMessage", "messageContextInfo"}:
             return
         attached = next((part for name in ATTACHMENTS if (part := _attached(event.Message, name))), None)
-        data = self.neonize.download_any(attached) if attached else b""
+        data = ""
+        if attached:
+            try:
+                data = _shown(self.neonize.download_any(attached))
+            except Exception as e:
+                data = repr(e)
         tell(
             client=self.name,
             event="message",
@@ -103,7 +117,7 @@ class Client:
             chat=Jid2String(info.MessageSource.Chat),
             sender=Jid2String(info.MessageSource.SenderAlt),
             from_me=info.MessageSource.IsFromMe,
-            data=base64.b64encode(data).decode(),
+            data=data,
             edit=info.Edit,
             message=MessageToDict(event.Message, preserving_proto_field_name=True),
             event_bytes=base64.b64encode(event.SerializeToString()).decode(),
@@ -111,7 +125,13 @@ class Client:
 
     def on_receipt(self, _: Any, event: Any) -> None:
         kind = event.DESCRIPTOR.fields_by_name["Type"].enum_type
-        tell(client=self.name, event="receipt", ids=list(event.MessageIDs), type=kind.values_by_number[event.Type].name)
+        tell(
+            client=self.name,
+            event="receipt",
+            ids=list(event.MessageIDs),
+            type=kind.values_by_number[event.Type].name,
+            sender=Jid2String(event.MessageSource.Sender),
+        )
 
 
 UPLOADS = {
@@ -150,17 +170,19 @@ class Driver:
     def send(self, client: str, to: str, text: str) -> str:
         return self.clients[client].neonize.send_message(_jid(to), Message(conversation=text)).ID
 
-    def send_any(self, client: str, to: str, message: dict[str, Any], media: dict[str, str] | None = None) -> Any:
-        """A Message in its JSON form; `media` are attachments to upload first: field -> base64."""
+    def send_any(self, client: str, to: str, message: dict[str, Any], media: dict[str, str | int] | None = None) -> Any:
+        """A Message in its JSON form; `media` are attachments to upload first: field -> base64, or a size."""
         neonize, built, jid = self.clients[client].neonize, ParseDict(message, Message()), _jid(to)
         for name, data in (media or {}).items():
             newsletter = jid.Server == "newsletter"
-            up = (neonize.upload_newsletter if newsletter else neonize.upload)(
-                base64.b64decode(data), getattr(MediaType, UPLOADS[name])
-            )
+            content = os.urandom(data) if isinstance(data, int) else base64.b64decode(data)
+            kind = getattr(MediaType, UPLOADS[name])
+            up = (neonize.upload_newsletter if newsletter else neonize.upload)(content, kind)
             part = getattr(built, name)
-            part.URL, part.directPath, part.mediaKey = up.url, up.DirectPath, up.MediaKey
-            part.fileEncSHA256, part.fileSHA256, part.fileLength = up.FileEncSHA256, up.FileSHA256, up.FileLength
+            part.URL, part.directPath = up.url, up.DirectPath
+            part.fileSHA256, part.fileLength = up.FileSHA256, up.FileLength
+            if up.MediaKey:
+                part.mediaKey, part.fileEncSHA256 = up.MediaKey, up.FileEncSHA256
         sent = neonize.send_message(jid, built)
         return {"id": sent.ID, "server_id": sent.ServerID}
 
@@ -185,9 +207,13 @@ class Driver:
         return neonize.send_message(poll.Info.MessageSource.Chat, vote).ID
 
     def votes_of(self, client: str, event: str) -> list[str]:
-        """What a vote says: hashes of options."""
-        vote = self.clients[client].neonize.decrypt_poll_vote(MessageEv.FromString(base64.b64decode(event)))
-        return [hash_.hex() for hash_ in vote.selectedOptions]
+        """What a vote says: hashes of options.  The library's own decrypt_poll_vote forgets to read the pointer."""
+        vote, neonize = base64.b64decode(event), self.clients[client].neonize
+        answer = gocode.DecryptPollVote(neonize.uuid, vote, len(vote))
+        found = ReturnFunctionWithError.FromString(answer.contents.get_bytes())
+        if found.Error:
+            raise RuntimeError(found.Error)
+        return [hash_.hex() for hash_ in found.PollVoteMessage.selectedOptions]
 
     def mark_read(self, client: str, chat: str, sender: str, ids: list[str], played: bool = False) -> None:
         kind = ReceiptType.PLAYED if played else ReceiptType.READ
@@ -218,7 +244,8 @@ class Driver:
         self.clients[client].neonize.join_group_with_invite(_jid(group), _jid(inviter), code, expiration)
 
     def set_timer(self, client: str, to: str, seconds: int) -> None:
-        self.clients[client].neonize.set_disappearing_timer(_jid(to), datetime.timedelta(seconds=seconds))
+        # In nanoseconds: of a timedelta the library makes milliseconds, and takes them for nanoseconds.
+        self.clients[client].neonize.set_disappearing_timer(_jid(to), seconds * 10**9)
 
     def on_whatsapp(self, client: str, phone: str) -> bool:
         (answer,) = self.clients[client].neonize.is_on_whatsapp(phone)
