@@ -37,6 +37,7 @@ from media.selectors import ready
 from messaging import kept
 from messaging.models import SECRET_BYTES, Message
 from messaging.orders import Order, Outgoing, Verdict
+from messaging.referring import References
 from messaging.searchable import text_of
 from messaging.selectors import message_data
 from messaging.states import Direction, Status
@@ -277,6 +278,7 @@ class _Bench:
     def __init__(self, orders: list[Order], now: datetime) -> None:
         self._now = now
         self._instances = _instances(orders)
+        self._references = References(_outgoing(orders), self._instances)
         every = [part for one in _outgoing(orders) for part in (one, *one.items)]
         files = {(one.media.id, one.media.kind) for one in every if one.media is not None and one.media.id}
         self._ready = ready(files) if files else {}
@@ -288,6 +290,7 @@ class _Bench:
         try:
             instance = admitted(actor, self._instances.get(one.instance_id))
             check_can_send(instance)
+            one = self._references.resolve(one, instance, self._now)
         except Problem as problem:
             return problem
         album = self._candidate(one, instance)

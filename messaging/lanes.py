@@ -21,11 +21,12 @@ from instances import wakeup
 from instances.holding import attachments, writer
 from instances.holding.attachments import Held
 from instances.holding.writer import LeaseLost
-from instances.whatsapp.content import build
+from instances.whatsapp.building import build
 from instances.whatsapp.failures import Failure, SendFailed, failure_of
-from instances.whatsapp.jids import parse
+from instances.whatsapp.files import NotSendable
 from instances.whatsapp.news import Inbound, News
 from instances.whatsapp.store import Trace
+from messaging.composing import compose
 from messaging.doubt import settle
 from messaging.ledger import HANDLERS, Claim, Outcome, PutBack, fail_waiting
 from messaging.models import Message
@@ -144,7 +145,10 @@ class Lane:
     def _send(self, row: Message) -> Outcome:
         self._let_settle(row)
         try:
-            sent = self._held.send(parse(row.chat), build(row.type, row.content, bytes(row.secret)))
+            outbound = compose(row, self._held)
+            sent = self._held.send(outbound.to, build(outbound))
+        except NotSendable as error:
+            return Outcome(row.pk, Status.FAILED, error_code=error.code, error_detail=error.detail)
         except SendFailed as error:
             failure = failure_of(str(error))
             log.info("send_failed", message=row.pk, code=failure.code)
@@ -152,7 +156,11 @@ class Lane:
         except Exception as error:
             log.exception("send_broke", message=row.pk)
             return self._failed(row, failure_of(repr(error)))
-        return Outcome(row.pk, Status.SENT, sent.id, datetime.fromtimestamp(sent.timestamp, UTC))
+        finally:
+            connection.close()  # opened by those that name other messages
+        # An edit or deletion in a channel bears the id of its target.
+        wa_id = None if outbound.target is not None and outbound.target.wa_id == sent.id else sent.id
+        return Outcome(row.pk, Status.SENT, wa_id, datetime.fromtimestamp(sent.timestamp, UTC))
 
     def _failed(self, row: Message, failure: Failure) -> Outcome:
         words: dict[str, Any] = {"error_code": failure.code, "error_detail": failure.detail}

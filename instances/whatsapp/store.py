@@ -16,6 +16,8 @@ from pathlib import Path
 
 from django.conf import settings
 
+from instances.whatsapp.jids import NEWSLETTER
+
 # The library appends "?_foreign_keys=on" to the name; the last parameter swallows it.
 _PARAMETERS = "?_journal_mode=WAL&_synchronous=NORMAL&_foreign_keys=on&_busy_timeout=15000&_x="
 _ORDER_TABLE = "CREATE TABLE IF NOT EXISTS gateway_order (what TEXT PRIMARY KEY, place INTEGER NOT NULL)"
@@ -101,15 +103,16 @@ class Store:
             return Trace.POSSIBLE, None
         with self._open() as connection:
             row = connection.execute(
-                "SELECT message_id, rowid = (SELECT max(rowid) FROM whatsmeow_message_secrets)"
+                "SELECT message_id, rowid = (SELECT max(rowid) FROM whatsmeow_message_secrets), chat_jid"
                 " FROM whatsmeow_message_secrets WHERE key = ?",
                 [secret],
             ).fetchone()
             if row is None:
                 return Trace.ABSENT, None
-            message_id, is_last = row
+            message_id, is_last, chat = row
             places = dict(connection.execute("SELECT what, place FROM gateway_order").fetchall())
-        if is_last and places.get("secret", 0) > places.get("signal", 0):
+        encrypted = not chat.endswith(f"@{NEWSLETTER}")  # channels are not, so their messages leave no other trace
+        if is_last and encrypted and places.get("secret", 0) > places.get("signal", 0):
             return Trace.NOT_ENCRYPTED, message_id
         return Trace.POSSIBLE, message_id
 

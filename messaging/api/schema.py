@@ -62,7 +62,7 @@ class Message(Shape):
     to: Contact
     type: Literal[
         "text", "image", "video", "audio", "document", "sticker", "location", "live_location", "contacts", "poll",
-        "event", "group_invite", "album", "forward", "reaction", "edit", "revoke", "pin", "poll_vote", "event_response",
+        "event", "group_invite", "album", "reaction", "edit", "revoke", "pin", "poll_vote", "event_response",
         "unsupported", "undecryptable",
     ]  # fmt: skip
     client_ref: Annotated[str, Meta(description="Yours.")] | None
@@ -94,7 +94,6 @@ class Message(Shape):
     poll: shapes.PollContent | UnsetType = UNSET
     event: shapes.EventContent | UnsetType = UNSET
     group_invite: shapes.GroupInviteContent | UnsetType = UNSET
-    forward: shapes.RevokeContent | UnsetType = UNSET
     reaction: shapes.ReactionContent | UnsetType = UNSET
     edit: shapes.EditContent | UnsetType = UNSET
     revoke: shapes.RevokeContent | UnsetType = UNSET
@@ -177,6 +176,11 @@ OPERATIONS: Operations = {
             "quota_exceeded",
             "subscription_expired",
             "unsupported_by_engine",
+            "message_not_found",
+            "not_sent_yet",
+            "not_yours",
+            "too_old",
+            "not_applicable",
             *_OTHER_NETWORK,
         ],
         examples=EXAMPLES,

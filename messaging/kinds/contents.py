@@ -213,9 +213,7 @@ class AlbumVideo(File, tag_field="type", tag="video", kw_only=True):
 class Album(Part, kw_only=True):
     """Images and videos shown together; each is a message of its own."""
 
-    items: Annotated[
-        list[Annotated[AlbumImage | AlbumVideo, ONE_SOURCE]], Meta(min_length=2, max_length=MAX_ALBUM)
-    ]
+    items: Annotated[list[Annotated[AlbumImage | AlbumVideo, ONE_SOURCE]], Meta(min_length=2, max_length=MAX_ALBUM)]
 
 
 class GroupInvite(Part, kw_only=True):
