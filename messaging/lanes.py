@@ -21,12 +21,12 @@ from instances import wakeup
 from instances.holding import attachments, writer
 from instances.holding.attachments import Held
 from instances.holding.writer import LeaseLost
-from instances.whatsapp.building import build
 from instances.whatsapp.failures import Failure, SendFailed, failure_of
 from instances.whatsapp.files import NotSendable
 from instances.whatsapp.news import Inbound, News
 from instances.whatsapp.store import Trace
 from messaging.composing import compose
+from messaging.delivering import deliver
 from messaging.doubt import settle
 from messaging.ledger import HANDLERS, Claim, Outcome, PutBack, fail_waiting
 from messaging.models import Message
@@ -146,7 +146,7 @@ class Lane:
         self._let_settle(row)
         try:
             outbound = compose(row, self._held)
-            sent = self._held.send(outbound.to, build(outbound))
+            sent = deliver(self._held, outbound)
         except NotSendable as error:
             return Outcome(row.pk, Status.FAILED, error_code=error.code, error_detail=error.detail)
         except SendFailed as error:

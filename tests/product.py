@@ -14,6 +14,9 @@ from typing import Any, Literal, TypeVar
 
 import httpx
 
+from stack.paths import Paths
+from stack.testing import RunningStack
+
 T = TypeVar("T")
 PASSWORD = "correct horse battery staple"
 opened: list[httpx.Client] = []  # to be closed at the end of the test
@@ -126,6 +129,20 @@ class Api:
     def write(self, phone: str, to: str, text: str) -> str:
         """Have the user of a virtual phone write a text."""
         return str(self.post(f"/sandbox/phones/{phone}/messages", {"to": to, "text": text})["id"])
+
+
+class Control:
+    """The sandbox's control API, for what its users cannot do: ``control("create_group", phone=…)``."""
+
+    def __init__(self, stack: RunningStack) -> None:
+        transport = httpx.HTTPTransport(uds=str(Paths.of(stack.environ).sockets / "sandbox.sock"))
+        self.http = httpx.Client(transport=transport, base_url="http://sandbox", timeout=30)
+        opened.append(self.http)
+
+    def __call__(self, method: str, **arguments: Any) -> Any:
+        answer = self.http.post(f"/control/{method}", json=arguments)
+        assert answer.is_success, f"{method}: {answer.text}"
+        return answer.json()["result"]
 
 
 def register(address: str) -> Api:

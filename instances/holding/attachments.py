@@ -39,6 +39,9 @@ class Held(Protocol):
     def chat_presence(self, chat: Jid, state: str) -> None:
         """Show the chat that we are ``composing`` or ``recording``, or have ``paused``. Raises SendFailed."""
 
+    def status_privacy(self) -> str:
+        """Who gets status posts: ``contacts``, ``blacklist`` or ``whitelist``. Raises SendFailed."""
+
     @property
     def online(self) -> bool:
         """Whether the number is connected and logged in."""

@@ -125,6 +125,9 @@ class Connection:
     def chat_presence(self, chat: Jid, state: str) -> None:
         self._connected().chat_presence(chat, state)
 
+    def status_privacy(self) -> str:
+        return self._connected().status_privacy()
+
     def _connected(self) -> Client:
         client = self._client
         if client is None:
@@ -184,6 +187,7 @@ class Connection:
             self._write(self._end)
             return
         self.store.watch_order()
+        self.store.restore_contacts()
         self._end = None
         client = self._client = Client(self.store.name, parse(device_jid), CODES, self._on_event)
         try:

@@ -39,6 +39,12 @@ CREATE TABLE whatsmeow_message_secrets (
     PRIMARY KEY (our_jid, chat_jid, sender_jid, message_id),
     FOREIGN KEY (our_jid) REFERENCES whatsmeow_device(jid) ON DELETE CASCADE ON UPDATE CASCADE
 );
+CREATE TABLE whatsmeow_contacts (
+    our_jid TEXT, their_jid TEXT, first_name TEXT, full_name TEXT, push_name TEXT, business_name TEXT,
+    redacted_phone TEXT,
+    PRIMARY KEY (our_jid, their_jid),
+    FOREIGN KEY (our_jid) REFERENCES whatsmeow_device(jid) ON DELETE CASCADE ON UPDATE CASCADE
+);
 """
 
 
@@ -87,3 +93,28 @@ class Library:
             " ON CONFLICT (our_jid, chat_id, sender_id) DO UPDATE SET sender_key = excluded.sender_key",
             DEVICE, group, DEVICE, b"key",
         )  # fmt: skip
+
+    def name_contact(self, jid: str, full_name: str) -> None:
+        self._run(
+            "INSERT INTO whatsmeow_contacts (our_jid, their_jid, first_name, full_name) VALUES (?, ?, NULL, ?)"
+            " ON CONFLICT (our_jid, their_jid) DO UPDATE SET full_name = excluded.full_name",
+            DEVICE, jid, full_name,
+        )  # fmt: skip
+
+    def note_push_name(self, jid: str, name: str) -> None:
+        self._run(
+            "INSERT INTO whatsmeow_contacts (our_jid, their_jid, push_name) VALUES (?, ?, ?)"
+            " ON CONFLICT (our_jid, their_jid) DO UPDATE SET push_name = excluded.push_name",
+            DEVICE, jid, name,
+        )  # fmt: skip
+
+    def status_recipients(self) -> set[str]:
+        """Those to whom the library sends a status: its query, and its condition."""
+        with closing(sqlite3.connect(self.store.path)) as connection:
+            rows = connection.execute("SELECT their_jid, full_name FROM whatsmeow_contacts WHERE our_jid = ?", [DEVICE])
+            return {jid for jid, full_name in rows if full_name}
+
+    def contacts(self) -> list[tuple[str | None, ...]]:
+        with closing(sqlite3.connect(self.store.path)) as connection:
+            found = connection.execute("SELECT their_jid, full_name, push_name FROM whatsmeow_contacts ORDER BY 1")
+            return found.fetchall()

@@ -145,6 +145,14 @@ class Client:
         if error:
             raise SendFailed(error.decode(errors="replace"))
 
+    def status_privacy(self) -> str:
+        """Who gets status posts: ``contacts``, ``blacklist`` or ``whitelist``. Raises SendFailed."""
+        GATE.enter()
+        answer = proto.GetStatusPrivacyReturnFunction.FromString(gocode.GetStatusPrivacy(self._uuid))
+        if answer.Error:
+            raise SendFailed(answer.Error)
+        return str(proto.StatusPrivacy.StatusPrivacyType.Name(answer.StatusPrivacy[0].Type)).lower()
+
     def pairing_code(self, phone: str) -> str:
         """Ask for a code to type on the phone; only after the first QR code. Raises SendFailed."""
         params = proto.PairPhoneParams(

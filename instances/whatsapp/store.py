@@ -9,7 +9,7 @@ message can have left (docs/decisions/0003-settling-doubt.md).
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from enum import Enum
 from pathlib import Path
@@ -30,6 +30,23 @@ _TRIGGERS = {
     "gateway_sender_key_new": ("INSERT", "whatsmeow_sender_keys", "signal"),
     "gateway_sender_key": ("UPDATE", "whatsmeow_sender_keys", "signal"),
 }
+
+
+# The contacts whose names are out of the way while a status goes to a chosen audience.
+_ASIDE_TABLE = (
+    "CREATE TABLE IF NOT EXISTS gateway_contacts (their_jid TEXT PRIMARY KEY, full_name TEXT, known INTEGER NOT NULL)"
+)
+_CHOSEN = "\x01chosen"
+_RESTORE = (
+    "UPDATE whatsmeow_contacts SET full_name ="
+    " (SELECT full_name FROM gateway_contacts aside WHERE aside.their_jid = whatsmeow_contacts.their_jid)"
+    " WHERE their_jid IN (SELECT their_jid FROM gateway_contacts)"
+    " AND (coalesce(full_name, '') = '' OR full_name = char(1) || 'chosen')",
+    "DELETE FROM whatsmeow_contacts WHERE their_jid IN (SELECT their_jid FROM gateway_contacts WHERE NOT known)"
+    " AND coalesce(full_name, '') || coalesce(first_name, '') || coalesce(push_name, '')"
+    " || coalesce(business_name, '') || coalesce(redacted_phone, '') = ''",
+    "DELETE FROM gateway_contacts",
+)
 
 
 class Trace(Enum):
@@ -122,3 +139,43 @@ class Store:
             return
         with self._open() as connection:
             connection.execute("DELETE FROM whatsmeow_message_secrets WHERE key = ?", [secret])
+
+    def narrow_audience(self, jids: Iterable[str]) -> None:
+        """Leave only these people in the address book, until `restore_contacts`.
+
+        The library sends a status to everybody who has a name in its address book
+        (docs/decisions/0012-audience-of-a-status.md).
+        """
+        device = self.device()
+        assert device is not None, "connected"
+        with self._open() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(_ASIDE_TABLE)
+            for statement in _RESTORE:
+                connection.execute(statement)
+            connection.execute(
+                "INSERT INTO gateway_contacts SELECT their_jid, full_name, 1 FROM whatsmeow_contacts"
+                " WHERE full_name <> ''"
+            )
+            connection.execute("UPDATE whatsmeow_contacts SET full_name = NULL WHERE full_name <> ''")
+            for jid in jids:
+                connection.execute(
+                    "INSERT OR IGNORE INTO gateway_contacts VALUES"
+                    " (?, NULL, EXISTS (SELECT 1 FROM whatsmeow_contacts WHERE their_jid = ?))",
+                    [jid, jid],
+                )
+                connection.execute(
+                    "INSERT INTO whatsmeow_contacts (our_jid, their_jid, full_name) VALUES (?, ?, ?)"
+                    " ON CONFLICT (our_jid, their_jid) DO UPDATE SET full_name = excluded.full_name",
+                    [device[0], jid, _CHOSEN],
+                )
+            connection.execute("COMMIT")
+
+    def restore_contacts(self) -> None:
+        """Put the address book back; names that came meanwhile stay. Idempotent, also after a crash in between."""
+        with self._open() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(_ASIDE_TABLE)
+            for statement in _RESTORE:
+                connection.execute(statement)
+            connection.execute("COMMIT")
