@@ -107,6 +107,13 @@ _read.section("Requests")
 MAX_BODY_BYTES = _read.number(
     "MAX_BODY_BYTES", 1024 * 1024, 1024, 1024 * 1024 * 1024, "The largest request body that is taken."
 )
+MAX_DATA_BODY_BYTES = _read.number(
+    "MAX_DATA_BODY_BYTES",
+    16 * 1024 * 1024,
+    1024,
+    1024 * 1024 * 1024,
+    "The same for JSON that may hold files as base64: messages and `/api/media`. Larger files go there as multipart.",
+)
 
 CORS_ALLOWED_ORIGINS = _read.origins(
     "CORS_ALLOWED_ORIGINS", [], "Origins whose pages may call `/api/` from a browser, with a token and without cookies."
@@ -148,6 +155,48 @@ SESSION_CAPACITY = _read.number("SESSION_CAPACITY", 100, 1, 1000, "Numbers that 
 LEASE_SECONDS = _read.number("LEASE_SECONDS", 15, 3, 300, "A number whose worker died is taken over after this time.")
 CHAT_SETTLE_MS = _read.number(
     "CHAT_SETTLE_MS", 50, 0, 10_000, "Milliseconds that nothing is sent to a contact after a message from there."
+)
+
+_read.section("Media")
+MEDIA_DIR = _read.path(
+    "MEDIA_DIR", "{VAR_DIR}/media", "Where files are kept unless S3 keeps them, and while they arrive."
+)
+MEDIA_S3_BUCKET = _read.text("MEDIA_S3_BUCKET", "", "Keep files in this bucket of an S3-compatible server.")
+MEDIA_S3_ENDPOINT = _read.url(
+    "MEDIA_S3_ENDPOINT", "", ("https", "http"), "That server's address, if it is not Amazon's."
+)
+MEDIA_S3_REGION = _read.text("MEDIA_S3_REGION", "us-east-1", "The bucket's region.")
+MEDIA_S3_ACCESS_KEY = _read.text(
+    "MEDIA_S3_ACCESS_KEY", "", "Key to the bucket; without one, boto3 looks for one.", secret=True
+)
+MEDIA_S3_SECRET_KEY = _read.text("MEDIA_S3_SECRET_KEY", "", "The secret that goes with it.", secret=True)
+if MEDIA_S3_ACCESS_KEY:
+    _read.require("MEDIA_S3_SECRET_KEY", MEDIA_S3_SECRET_KEY)
+MEDIA_QUOTA_BYTES = _read.number(
+    "MEDIA_QUOTA_BYTES", 10 * 1024**3, 0, 2**62, "Bytes that one organization may keep, received files included."
+)
+MEDIA_KEEP_DAYS = _read.number("MEDIA_KEEP_DAYS", 30, 1, 3650, "Days after its last use that a file to send is kept.")
+MEDIA_INBOUND_KEEP_DAYS = _read.number("MEDIA_INBOUND_KEEP_DAYS", 90, 1, 3650, "Days that a received file is kept.")
+MEDIA_LINK_SECONDS = _read.number(
+    "MEDIA_LINK_SECONDS", 900, 10, 604_800, "Seconds that a signed link to a file is good for."
+)
+MEDIA_SIGNING_KEY = _read.text(
+    "MEDIA_SIGNING_KEY",
+    "",
+    "Signs links to files; `SECRET_KEY` without one. Another one ends all links that are out.",
+    secret=True,
+)
+MEDIA_FETCH_SECONDS = _read.number("MEDIA_FETCH_SECONDS", 120, 1, 600, "Seconds that fetching a `link` may take.")
+MEDIA_PRIVATE_NETWORKS = _read.networks(
+    "MEDIA_PRIVATE_NETWORKS", [], "Networks that a `link` may lead to although they are not public."
+)
+MEDIA_CONVERSIONS = _read.number("MEDIA_CONVERSIONS", 2, 1, 64, "Files that one task worker converts at a time.")
+MEDIA_HELD_BYTES = _read.number(
+    "MEDIA_HELD_BYTES",
+    256 * 1024**2,
+    1024**2,
+    2**40,
+    "Bytes of files that one session worker holds in memory at a time.",
 )
 
 _read.section("Sandbox")

@@ -23,7 +23,8 @@ PUBLIC_URL = E.PUBLIC_URL
 TRUSTED_PROXIES = E.TRUSTED_PROXIES
 MAX_BODY_BYTES = E.MAX_BODY_BYTES
 METRICS_TOKEN = E.METRICS_TOKEN
-DATA_UPLOAD_MAX_MEMORY_SIZE = E.MAX_BODY_BYTES
+MAX_DATA_BODY_BYTES = E.MAX_DATA_BODY_BYTES
+DATA_UPLOAD_MAX_MEMORY_SIZE = max(E.MAX_BODY_BYTES, E.MAX_DATA_BODY_BYTES)  # BodyLimitMiddleware knows each path's
 WEBHOOK_PRIVATE_NETWORKS = E.WEBHOOK_PRIVATE_NETWORKS
 SESSION_STORE_DIR = E.SESSION_STORE_DIR
 SESSION_CAPACITY = E.SESSION_CAPACITY
@@ -147,6 +148,41 @@ CHANNEL_LAYERS = {
     }
 }
 
+# --- files ----------------------------------------------------------------------------------
+
+MEDIA_INCOMING_DIR = E.MEDIA_DIR / "incoming"
+FILE_UPLOAD_TEMP_DIR = str(MEDIA_INCOMING_DIR)
+FILE_UPLOAD_PERMISSIONS, FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o600, 0o700
+if E.MEDIA_S3_BUCKET:
+    _FILES: dict[str, Any] = {
+        "BACKEND": "storages.backends.s3.S3Storage",
+        "OPTIONS": {
+            "bucket_name": E.MEDIA_S3_BUCKET,
+            "endpoint_url": E.MEDIA_S3_ENDPOINT or None,
+            "region_name": E.MEDIA_S3_REGION,
+            "access_key": E.MEDIA_S3_ACCESS_KEY or None,
+            "secret_key": E.MEDIA_S3_SECRET_KEY or None,
+            "signature_version": "s3v4",
+            "addressing_style": "path" if E.MEDIA_S3_ENDPOINT else "auto",
+            "default_acl": None,
+            "querystring_auth": True,
+            "querystring_expire": E.MEDIA_LINK_SECONDS,
+            "file_overwrite": False,
+            "max_memory_size": 1024 * 1024,
+        },
+    }
+else:
+    _FILES = {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": str(E.MEDIA_DIR / "kept")},
+    }
+STORAGES = {"default": _FILES, "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}
+MEDIA_QUOTA_BYTES = E.MEDIA_QUOTA_BYTES
+MEDIA_KEEP_DAYS, MEDIA_INBOUND_KEEP_DAYS = E.MEDIA_KEEP_DAYS, E.MEDIA_INBOUND_KEEP_DAYS
+MEDIA_LINK_SECONDS, MEDIA_SIGNING_KEY = E.MEDIA_LINK_SECONDS, E.MEDIA_SIGNING_KEY or E.SECRET_KEY
+MEDIA_FETCH_SECONDS, MEDIA_PRIVATE_NETWORKS = E.MEDIA_FETCH_SECONDS, E.MEDIA_PRIVATE_NETWORKS
+MEDIA_CONVERSIONS, MEDIA_HELD_BYTES = E.MEDIA_CONVERSIONS, E.MEDIA_HELD_BYTES
+
 # --- Celery ---------------------------------------------------------------------------------
 
 CELERY_BROKER_URL = f"redis+socket://{REDIS_URL.removeprefix('unix://')}" if REDIS_URL.startswith("unix") else REDIS_URL
@@ -175,6 +211,8 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-alerts": {"task": "subscriptions.tasks.sweep_alerts", "schedule": 30.0, "options": {"expires": 60}},
     "feed-broadcasts": {"task": "broadcasts.tasks.feed", "schedule": 1.0, "options": {"expires": 2}},
     "sweep-mail": {"task": "accounts.tasks.sweep_mail", "schedule": 30.0, "options": {"expires": 60}},
+    "sweep-media": {"task": "media.tasks.sweep", "schedule": 5.0, "options": {"expires": 10}},
+    "collect-media": {"task": "media.tasks.collect", "schedule": 600.0, "options": {"expires": 600}},
     "prune": {"task": "config.tasks.prune", "schedule": 3600.0},
     "prune-accounts": {"task": "accounts.tasks.prune", "schedule": 3600.0},
     "prune-messages": {"task": "messaging.tasks.prune", "schedule": 3600.0},

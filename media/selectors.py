@@ -3,7 +3,26 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from media.models import Rendition
+from config.timestamps import iso
+from media.models import Media, Rendition
+
+
+def media_data(media: Media) -> dict[str, Any]:
+    """The file as clients see it, in answers and in events."""
+    return {
+        "id": media.id,
+        "status": media.status,
+        "source": media.source,
+        "instance": media.instance_id,
+        "mime_type": media.mime_type or None,
+        "size": media.size,
+        "sha256": media.sha256 or None,
+        "filename": media.filename or None,
+        "error": {"code": media.error_code, "detail": media.error_detail} if media.error_code else None,
+        "created_at": iso(media.created_at),
+        "last_used_at": iso(media.last_used_at),
+        "expires_at": iso(media.expires_at),
+    }
 
 
 def described(rendition: Rendition) -> dict[str, Any]:

@@ -18,6 +18,9 @@ from whitenoise.middleware import WhiteNoiseMiddleware
 from config import context
 from config.api.problems import Problem, problem_response
 
+MAX_FILE_BYTES = 100 * 1024 * 1024  # the largest file that is taken, as a document
+_FORM_BYTES = 64 * 1024  # what multipart puts around it
+_DATA_PATHS = ("/api/messages", "/api/media", "/api/broadcasts")
 _LENGTH = re.compile("[0-9]{1,18}")
 _PROBES = ("/health", "/livez", "/readyz", "/metrics")
 _PROGRAM_PATHS = ("/api/", *_PROBES)
@@ -136,8 +139,17 @@ def client_address(peer: str, forwarded_for: str) -> str:
     return str(address or "")
 
 
+def body_limit(request: HttpRequest) -> int:
+    """The most bytes that a request's body may have."""
+    if request.path_info.startswith(_DATA_PATHS):
+        if request.path_info == "/api/media" and request.content_type == "multipart/form-data":
+            return MAX_FILE_BYTES + _FORM_BYTES
+        return settings.MAX_DATA_BODY_BYTES
+    return settings.MAX_BODY_BYTES
+
+
 class BodyLimitMiddleware:
-    """Refuses bodies over MAX_BODY_BYTES, and bodies of unknown length, before anything reads them."""
+    """Refuses bodies over the limit of their path, and bodies of unknown length, before anything reads them."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -146,7 +158,7 @@ class BodyLimitMiddleware:
         length = request.META.get("CONTENT_LENGTH") or "0"
         if "HTTP_TRANSFER_ENCODING" in request.META or not _LENGTH.fullmatch(length):
             return problem_response(Problem("length_required"))
-        if int(length) > settings.MAX_BODY_BYTES:
-            limit = settings.MAX_BODY_BYTES
+        limit = body_limit(request)
+        if int(length) > limit:
             return problem_response(Problem("body_too_large", f"The limit is {limit} bytes.", limit=limit))
         return self.get_response(request)

@@ -17,6 +17,8 @@ CONTENT_TYPE = "application/problem+json"
 
 CATALOGUE: dict[str, tuple[int, str]] = {
     "malformed_json": (400, "The request body is not valid JSON"),
+    "malformed_form": (400, "The request body is not a valid form"),
+    "media_empty": (400, "The file is empty"),
     "invalid_request": (400, "The request is not valid"),
     "unknown_parameter": (400, "The address has a parameter that is not known"),
     "host_not_allowed": (400, "This host is not served here"),
@@ -62,6 +64,7 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "broadcast_not_running": (409, "The broadcast cannot be paused, resumed or cancelled in its state"),
     "not_sent_yet": (409, "The message has not been sent yet"),
     "idempotency_key_in_use": (409, "A request with the same Idempotency-Key is still running"),
+    "media_not_stored": (409, "The file is not there, not yet or not any more"),
     "length_required": (411, "The request needs a Content-Length"),
     "body_too_large": (413, "The request body is too large"),
     "unsupported_media_type": (415, "The content type is not supported"),
@@ -75,6 +78,7 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "url_not_allowed": (422, "The URL leads to an address that is not allowed"),
     "invalid_link": (422, "The link is not valid, has expired or was used"),
     "idempotency_key_reused": (422, "The Idempotency-Key belongs to another request"),
+    "media_quota_exceeded": (429, "The organization keeps as many bytes of files as it may"),
     "quota_exceeded": (429, "The quota of messages is used up"),
     "rate_limited": (429, "Too many requests"),
     "internal_error": (500, "Something went wrong on our side"),

@@ -1,0 +1,53 @@
+"""Giving files out so that a browser does no harm with them, whatever they hold."""
+
+from __future__ import annotations
+
+from django.core.files.storage import default_storage
+from django.http import FileResponse
+from django.utils.http import content_disposition_header
+
+from config.api.problems import Problem
+from media import storing
+from media.models import Media, Status
+
+# What may be shown in place; all else is downloaded, as bytes of no type.
+SHOWN = (
+    "image/jpeg", "image/png", "image/gif", "image/webp", "video/mp4", "video/webm", "video/3gpp", "video/quicktime",
+    "audio/ogg", "audio/mpeg", "audio/mp4", "audio/aac", "audio/amr", "audio/wav",
+)  # fmt: skip
+OCTETS = "application/octet-stream"
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; sandbox; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "private, no-store",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+def served_as(media: Media) -> str:
+    return media.mime_type if media.mime_type in SHOWN else OCTETS
+
+
+def disposition(media: Media) -> str:
+    name = media.filename or media.id
+    return str(content_disposition_header(media.mime_type not in SHOWN, name))
+
+
+def response(media: Media) -> FileResponse:
+    """The content of a stored file. Raises Problem ``media_not_stored``, ``not_found`` if the file itself is gone."""
+    check_stored(media)
+    try:
+        file = default_storage.open(media.file, "rb")
+    except FileNotFoundError as error:
+        raise Problem("not_found", "The file is gone.") from error
+    answer = FileResponse(file, headers=HEADERS | {"Content-Disposition": disposition(media)})
+    answer["Content-Type"], answer["Content-Length"] = served_as(media), str(media.size)
+    answer.block_size = storing.CHUNK_BYTES
+    return answer
+
+
+def check_stored(media: Media) -> None:
+    """Raises Problem ``media_not_stored``."""
+    if media.status != Status.STORED:
+        raise Problem("media_not_stored", f"The file is {media.status}.", status_of_media=media.status)

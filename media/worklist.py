@@ -1,0 +1,86 @@
+"""Work that the database lists: claimed by compare-and-swap for some time, and due again if its worker dies.
+
+Of each kind of work a process does so much at a time; who comes beyond goes away again, since those who are at it
+look for more when they are done. An organization gets at most half of the places, so that one with slow servers or
+large files leaves some to the others.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Generic, TypeVar
+
+import structlog
+from django.db.models import F, Model, QuerySet
+from django.utils import timezone
+
+log = structlog.get_logger(__name__)
+M = TypeVar("M", bound=Model)
+
+
+class Worklist(Generic[M]):
+    """``due`` are the rows to be done (``due_at``, ``attempts``); ``do`` is called with each in its claim's time."""
+
+    def __init__(
+        self,
+        name: str,
+        places: int,
+        lease: timedelta,
+        due: Callable[[], QuerySet[M]],
+        organization_of: Callable[[M], str],
+        do: Callable[[M], None],
+    ) -> None:
+        self._name, self._lease, self._due, self._do = name, lease, due, do
+        self._organization_of = organization_of
+        self._places, self._share = threading.BoundedSemaphore(places), max(1, places // 2)
+        self._busy: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def run(self) -> None:
+        """Do what is due, one after the other, until nothing is or all places are taken."""
+        if not self._places.acquire(blocking=False):
+            return
+        try:
+            while (row := self._claim()) is not None:
+                self._work(row)
+        finally:
+            self._places.release()
+
+    def is_due(self) -> bool:
+        return self._due().filter(due_at__lte=timezone.now()).exists()
+
+    def _work(self, row: M) -> None:
+        organization_id = self._organization_of(row)
+        try:
+            self._do(row)
+        except Exception:
+            # It is due again when the claim runs out.
+            log.exception("work_failed", work=self._name, row=row.pk)
+        finally:
+            with self._lock:
+                self._busy[organization_id] -= 1
+
+    def _claim(self) -> M | None:
+        now = timezone.now()
+        for row in self._due().filter(due_at__lte=now).order_by("due_at")[:50]:
+            organization_id = self._organization_of(row)
+            with self._lock:
+                if self._busy[organization_id] >= self._share:
+                    continue
+                self._busy[organization_id] += 1
+            if self._take(row, now):
+                return row
+            with self._lock:
+                self._busy[organization_id] -= 1
+        return None
+
+    def _take(self, row: M, now: datetime) -> bool:
+        until, seen = now + self._lease, row.due_at  # type: ignore[attr-defined]
+        mine = self._due().filter(pk=row.pk, due_at=seen)
+        taken = mine.update(due_at=until, attempts=F("attempts") + 1)
+        if taken:
+            row.due_at, row.attempts = until, row.attempts + 1  # type: ignore[attr-defined]
+        return bool(taken)
