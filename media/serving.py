@@ -41,8 +41,10 @@ def response(media: Media) -> FileResponse:
         file = default_storage.open(media.file, "rb")
     except FileNotFoundError as error:
         raise Problem("not_found", "The file is gone.") from error
-    answer = FileResponse(file, headers=HEADERS | {"Content-Disposition": disposition(media)})
-    answer["Content-Type"], answer["Content-Length"] = served_as(media), str(media.size)
+    answer = FileResponse(file)
+    own = {"Content-Disposition": disposition(media), "Content-Type": served_as(media)}
+    for name, value in (HEADERS | own).items():  # over what Django makes of the storage's key
+        answer[name] = value
     answer.block_size = storing.CHUNK_BYTES
     return answer
 

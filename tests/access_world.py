@@ -20,6 +20,7 @@ from broadcasts.models import Broadcast, OptOut, Sender, Template
 from conftest import PASSWORD, bearer
 from instances.models import Instance
 from instances.states import State, Wanted
+from media.models import Media
 from messaging.models import Chat, Message
 from phones.models import VirtualPhone
 from phones.tests.numbers import new_number
@@ -34,12 +35,14 @@ class Objects:
     message: Message
     chat: Chat
     endpoint: Endpoint
+    media: Media
     broadcast: Broadcast
     opt_out: OptOut
 
     @property
     def ids(self) -> set[str]:
-        return {self.instance.id, self.message.id, self.chat.id, self.endpoint.id, self.broadcast.id, self.opt_out.id}
+        rows = (self.instance, self.message, self.chat, self.endpoint, self.media, self.broadcast, self.opt_out)
+        return {row.id for row in rows}
 
 
 @dataclass
@@ -103,7 +106,10 @@ class Tenant:
         endpoint = Endpoint.objects.create(
             organization=self.organization, mode=mode, url="https://example.com/hooks", events=["*"]
         )
-        return Objects(instance, message, chat, endpoint, *self._audience(instance))
+        media = Media.objects.create(
+            organization=self.organization, network=network, instance=instance, source="inbound"
+        )
+        return Objects(instance, message, chat, endpoint, media, *self._audience(instance))
 
     def _audience(self, instance: Instance) -> tuple[Broadcast, OptOut]:
         of = {"organization": self.organization, "network": instance.network}
@@ -149,6 +155,7 @@ class Tenant:
             "template_id": self.template.id,
             "broadcast_id": network.broadcast.id,
             "opt_out_id": network.opt_out.id,
+            "media_id": network.media.id,
             "phone": self.phone.phone,
             "key_id": self.key_row.id,
             "member_id": self.member.id,

@@ -42,6 +42,7 @@ from config.variables import Rate
 from conftest import Person
 from instances.models import Instance
 from messaging.kinds.rules import CODES
+from media.models import Media
 from messaging.models import Message
 from phones.tests.numbers import new_number
 from webhooks.models import Endpoint
@@ -141,7 +142,9 @@ def world(alice: Person, instance: Instance, sandbox: Callable[..., Any]) -> Wor
     )
     phone = new_number()
     alice.client.post("/api/sandbox/phones", {"phone": phone, "name": "Carla"}, format="json")
+    media = Media.objects.create(organization=alice.organization, source="upload", status="failed")
     ids = {"instance_id": instance.id, "endpoint_id": endpoint.id, "message_id": message.id, "phone": phone}
+    ids["media_id"] = media.id
     token = issue_tokens(user=alice.user).access
     return World([{"Authorization": f"Bearer {token}"}, {"X-API-Key": alice.key()}], ids, alice.organization.id)
 

@@ -20,11 +20,20 @@ def test_a_body_of_the_limit_is_taken(alice: Person) -> None:
     assert answer.status_code == 201
 
 
-@pytest.mark.parametrize("path", ["/api/instances", "/api/messages", "/api/auth/login", "/api/nothing"])
+@pytest.mark.parametrize("path", ["/api/instances", "/api/webhooks", "/api/auth/login", "/api/nothing"])
 def test_a_body_over_the_limit_is_refused_unread(alice: Person, path: str) -> None:
     answer = alice.client.post(path, body(settings.MAX_BODY_BYTES + 1), content_type="application/json")
     assert assert_problem(answer, 413, "body_too_large")["limit"] == settings.MAX_BODY_BYTES
     assert not Instance.objects.exists()
+
+
+@pytest.mark.parametrize("path", ["/api/messages", "/api/messages/batch", "/api/media"])
+def test_where_files_come_as_base64_the_limit_is_higher(alice: Person, path: str) -> None:
+    most = settings.MAX_DATA_BODY_BYTES
+    answer = alice.client.post(path, b"{", content_type="application/json", CONTENT_LENGTH=str(most + 1))
+    assert assert_problem(answer, 413, "body_too_large")["limit"] == most
+    answer = alice.client.post(path, b"{" + b" " * settings.MAX_BODY_BYTES, content_type="application/json")
+    assert_problem(answer, 400, "malformed_json")
 
 
 def test_the_limit_is_a_setting(alice: Person, settings: Settings) -> None:
