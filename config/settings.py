@@ -151,7 +151,6 @@ CHANNEL_LAYERS = {
 # --- files ----------------------------------------------------------------------------------
 
 MEDIA_INCOMING_DIR = E.MEDIA_DIR / "incoming"
-FILE_UPLOAD_TEMP_DIR = str(MEDIA_INCOMING_DIR)
 FILE_UPLOAD_PERMISSIONS, FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o600, 0o700
 if E.MEDIA_S3_BUCKET:
     _FILES: dict[str, Any] = {

@@ -5,7 +5,6 @@ from django.urls import include, path
 
 from config.api import docs, health, metrics, root
 from config.api.limits import limited
-from media.api.views import show as show_file
 
 urlpatterns = [
     path("health", limited("anonymous")(health.health)),
@@ -22,7 +21,7 @@ urlpatterns = [
     path("api/", include("webhooks.api.urls")),
     path("api/", include("instances.api.urls")),
     path("api/", include("media.api.urls")),
-    path("files/<str:token>", limited("anonymous")(show_file)),
+    path("", include("media.api.file_urls")),
     path("api/", include("messaging.api.urls")),
     path("api/", include("messaging.chats.api.urls")),
     path("api/", include("broadcasts.api.urls")),

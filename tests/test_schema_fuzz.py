@@ -41,8 +41,8 @@ from config.api.openapi import document
 from config.variables import Rate
 from conftest import Person
 from instances.models import Instance
-from messaging.kinds.rules import CODES
 from media.models import Media
+from messaging.kinds.rules import CODES
 from messaging.models import Message
 from phones.tests.numbers import new_number
 from webhooks.models import Endpoint

@@ -34,7 +34,14 @@ _PLAIN_MODULES = ("config.api.health", "config.api.metrics")
 _NO_NULL = r"^[^\u0000]*$"
 _REF = "#/components/schemas/{name}"
 _EVERYWHERE = ["X-Request-Id", "RateLimit", "RateLimit-Policy"]
-_WORDS = {200: "Done.", 201: "Created.", 202: "Accepted.", 204: "Done; no body.", 302: "It is elsewhere.", 503: "Unhealthy."}
+_WORDS = {
+    200: "Done.",
+    201: "Created.",
+    202: "Accepted.",
+    204: "Done; no body.",
+    302: "It is elsewhere.",
+    503: "Unhealthy.",
+}
 
 HEADERS: dict[str, dict[str, Any]] = {
     "X-Request-Id": {

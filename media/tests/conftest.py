@@ -18,7 +18,6 @@ from media.models import Media
 @pytest.fixture(autouse=True)
 def _own_storage(settings: Settings, tmp_path: Path) -> Iterator[None]:
     settings.MEDIA_INCOMING_DIR = tmp_path / "incoming"
-    settings.FILE_UPLOAD_TEMP_DIR = str(tmp_path / "incoming")
     options = {"location": str(tmp_path / "kept")}
     backend = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": options}
     settings.STORAGES = settings.STORAGES | {"default": backend}

@@ -70,7 +70,7 @@ def test_only_who_may_see_a_file_gets_it(alice: Person, charlie: Person, stored:
     for path in (f"/api/media/{media.id}", f"/api/media/{media.id}/content"):
         answer = alice.client.get(path)
         assert answer.status_code == 200
-        answer.close()
+        assert content_of(answer) if answer.streaming else answer.json()
         assert_problem(charlie.client.get(path), 404, "not_found")
     assert_problem(charlie.client.delete(f"/api/media/{media.id}"), 404, "not_found")
     assert charlie.client.get("/api/media").json()["results"] == []
