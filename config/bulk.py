@@ -1,4 +1,4 @@
-"""Inserting many rows at the cost of the database, not of the ORM."""
+"""Inserting and updating many rows at the cost of the database, not of the ORM."""
 
 from __future__ import annotations
 
@@ -43,6 +43,40 @@ def insert(model: type[models.Model], fields: Sequence[str], rows: Iterable[Sequ
                     copy.write_row(row)
         else:
             cursor.executemany(f"INSERT INTO {table} ({names}) VALUES {place}", adapted)  # noqa: S608
+
+
+def update(
+    model: type[models.Model], fields: Sequence[str], rows: Sequence[Sequence[Any]], guard: str | None = None
+) -> int:
+    """Update rows by primary key in one statement, in the caller's transaction; returns how many were changed.
+
+    Each row has the key, then a value for each named field (of a JSON field its text). With ``guard``, the name of
+    a field, it has one value more: only rows that still have it there are changed.
+    """
+    if not rows:
+        return 0
+    names = [str(model._meta.pk.name), *fields, *([guard] if guard else [])]
+    found = [cast(_Field, model._meta.get_field(name)) for name in names]
+    adapters = [_adapter(field) for field in found]
+    quote, native = connection.ops.quote_name, connection.vendor == "postgresql"
+    columns = [quote(str(field.column)) for field in found]
+    names = [f"v.column{number}" for number in range(1, len(found) + 1)]  # as both databases name those of VALUES
+    typed = [
+        f"{name}::{field.db_type(connection)}" if native else name for name, field in zip(names, found, strict=True)
+    ]
+    table = quote(model._meta.db_table)
+    place = f"({', '.join(['%s'] * len(found))})"
+    changes = ", ".join(f"{columns[i]} = {typed[i]}" for i in range(1, len(fields) + 1))
+    where = f"{table}.{columns[0]} = {typed[0]}" + (f" AND {table}.{columns[-1]} = {typed[-1]}" if guard else "")
+    rows_ = ", ".join([place] * len(rows))
+    # SQLite counts the rows only of a statement that begins with UPDATE.
+    statement = f"UPDATE {table} SET {changes} FROM (VALUES {rows_}) AS v WHERE {where}"  # noqa: S608 (names of ours)
+    values = [
+        value if adapt is None else adapt(value) for row in rows for adapt, value in zip(adapters, row, strict=True)
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        return int(cursor.rowcount)
 
 
 def _adapter(field: _Field) -> _Adapter | None:

@@ -72,12 +72,16 @@ class Receive(_Part, frozen=True):
     groups: bool = True
     status: bool = True
     channels: bool = True
+    raw: Annotated[
+        bool, Meta(description="Whether the protobuf of each message is kept, to be read with `raw=true`.")
+    ] = True
 
 
 class History(_Part, frozen=True):
     """What is taken over of earlier conversations when a number is linked."""
 
     days: Annotated[int, Meta(ge=0, le=3650, description="How far back; 0: nothing.")] = 90
+    max_messages: Annotated[int, Meta(ge=0, le=1_000_000, description="The newest so many of each chat.")] = 1000
     events: Annotated[bool, Meta(description="Whether each message of it is told as an event.")] = False
 
 

@@ -30,6 +30,7 @@ from messaging.delivering import deliver
 from messaging.doubt import settle
 from messaging.ledger import HANDLERS, Claim, Outcome, PutBack, fail_waiting
 from messaging.models import Message
+from messaging.receiving import groups
 from messaging.receiving import handlers as receiving
 from messaging.states import Status
 
@@ -194,6 +195,7 @@ def find_work(instance_ids: list[str]) -> Iterable[str]:
 
 
 attachments.attach.append(Lane)
+attachments.commands["group"] = groups.look_up
 attachments.find_work.append(find_work)
 attachments.number_changed.append(fail_waiting)
 writer.handlers.update(HANDLERS | receiving.HANDLERS)

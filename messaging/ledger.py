@@ -19,9 +19,11 @@ from instances.holding.writer import Handler, Item, Written
 from instances.models import Instance
 from instances.whatsapp.failures import OFFLINE
 from messaging.chats import touched
-from messaging.models import EarlyReceipt, Message
-from messaging.progress import move, progress, report, take_early
-from messaging.states import Status
+from messaging.models import Message
+from messaging.progress import move, report
+from messaging.receiving import changes
+from messaging.receiving.receipts import came_early
+from messaging.states import CHANGES, Status
 from subscriptions import quota
 from webhooks.events import Draft
 
@@ -76,7 +78,7 @@ def put_back(items: list[Item], held: dict[str, Instance]) -> Written:
     return Written([None] * len(items), [])
 
 
-def _end(message: Message, outcome: Outcome, instance: Instance, early: list[EarlyReceipt]) -> list[Draft]:
+def _end(message: Message, outcome: Outcome, instance: Instance) -> list[Draft]:
     columns: dict[str, Any] = {"error_code": outcome.error_code, "error_detail": outcome.error_detail}
     status = outcome.status
     if status == Status.QUEUED:
@@ -94,10 +96,7 @@ def _end(message: Message, outcome: Outcome, instance: Instance, early: list[Ear
     if not move(message, status, **columns):
         return []
     transaction.on_commit(partial(_count, message))
-    drafts = [report(message, instance)]
-    if outcome.wa_id:
-        drafts += [entry for one in early for entry in progress(message, one.kind, one.at, instance)]
-    return drafts
+    return [report(message, instance)]
 
 
 def _count(message: Message) -> None:
@@ -122,21 +121,23 @@ def _give_back(unsent: Iterable[tuple[Message, Instance]]) -> None:
 
 def outcomes(items: list[Item], held: dict[str, Instance]) -> Written:
     rows = Message.objects.in_bulk([item.value.message_id for item in items])
-    early = take_early((item.instance_id, item.value.wa_id) for item in items)
     drafts: list[Draft] = []
     unsent: list[tuple[Message, Instance]] = []
-    said: list[Message] = []
+    said: list[tuple[Message, Instance]] = []
     for item in items:
         if message := rows.get(item.value.message_id):
             instance = held[item.instance_id]
-            ended = _end(message, item.value, instance, early.get((item.instance_id, item.value.wa_id), []))
+            ended = _end(message, item.value, instance)
             drafts += ended
             if ended and message.status == Status.FAILED:
                 unsent.append((message, instance))
             elif ended:
-                said.append(message)
-    touched(said)
+                said.append((message, instance))
+    touched([message for message, _ in said if message.type not in CHANGES])
+    left = [(message, instance) for message, instance in said if message.wa_id]  # what WhatsApp has an id for now
     _give_back(unsent)
+    drafts += came_early(left) + changes.arrived(left)
+    drafts += changes.applied((message, instance) for message, instance in left if message.status != Status.UNCONFIRMED)
     return Written([None] * len(items), drafts)
 
 

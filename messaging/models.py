@@ -10,7 +10,32 @@ from accounts.models import Organization
 from config.ids import TypeIDField
 from instances.models import Instance
 from media.models import Media
+from messaging.receiving.models import (
+    EarlyChange,
+    Group,
+    HistoryPart,
+    MemberReceipt,
+    PollVote,
+    RawMessage,
+    Reaction,
+    Revision,
+)
 from messaging.states import RARE, Direction, Origin, Status
+
+__all__ = [
+    "Chat",
+    "Contact",
+    "EarlyChange",
+    "EarlyReceipt",
+    "Group",
+    "HistoryPart",
+    "MemberReceipt",
+    "Message",
+    "PollVote",
+    "RawMessage",
+    "Reaction",
+    "Revision",
+]
 
 SECRET_BYTES = 32
 
@@ -175,6 +200,8 @@ class EarlyReceipt(models.Model):
     wa_id = models.CharField(max_length=80)
     kind = models.CharField(max_length=10)
     at = models.DateTimeField()
+    phone = models.CharField(max_length=20, null=True, help_text="Of the member it is from, in a group")
+    lid = models.CharField(max_length=60, null=True)
     created_at = models.DateTimeField(default=timezone.now, db_index=True)
 
     class Meta:

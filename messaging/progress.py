@@ -7,12 +7,17 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+from django.db import OperationalError
+
+from config import bulk
 from instances.models import Instance
 from instances.services import draft
 from messaging.models import EarlyReceipt, Message
 from messaging.selectors import message_data
 from messaging.states import Status, below
 from webhooks.events import Draft
+
+_ADVANCED = ("status", "sent_at", "delivered_at", "read_at", "played_at")
 
 
 def report(message: Message, instance: Instance) -> Draft:
@@ -29,16 +34,41 @@ def move(message: Message, status: str, **columns: Any) -> bool:
     return bool(moved)
 
 
-def progress(message: Message, kind: str, at: datetime, instance: Instance) -> list[Draft]:
-    """Apply a receipt; nothing when the message is further already."""
-    columns: dict[str, Any] = {}
-    if message.delivered_at is None:
-        columns["delivered_at"] = at
-    if kind in (Status.READ, Status.PLAYED) and message.read_at is None:
-        columns["read_at"] = at
-    if message.sent_at is None:
-        columns["sent_at"] = at  # it was unconfirmed; the receipt proves that it arrived
-    return [report(message, instance)] if move(message, kind, **columns) else []
+class Progress:
+    """Receipts applied to messages in memory, and written by `save` in one statement.
+
+    For messages read in the same transaction, after the lock of their instance.
+    """
+
+    def __init__(self) -> None:
+        self._before: dict[str, str] = {}
+        self._moved: dict[str, Message] = {}
+
+    def advance(self, message: Message, kind: str, at: datetime, instance: Instance) -> list[Draft]:
+        """Apply one: ``sent``, ``delivered``, ``read`` or ``played``. Nothing when the message is further already."""
+        if message.status not in below(kind):
+            return []
+        self._before.setdefault(message.pk, message.status)
+        self._moved[message.pk] = message
+        message.status = kind
+        message.sent_at = message.sent_at or at  # it was unconfirmed; the receipt proves that it arrived
+        if kind != Status.SENT:
+            message.delivered_at = message.delivered_at or at
+        if kind in (Status.READ, Status.PLAYED):
+            message.read_at = message.read_at or at
+        if kind == Status.PLAYED:
+            message.played_at = message.played_at or at
+        return [report(message, instance)]
+
+    def save(self) -> None:
+        """Raises OperationalError, on which the writer tries again, when a message moved meanwhile."""
+        rows = [
+            (row.pk, *(getattr(row, name) for name in _ADVANCED), self._before[pk]) for pk, row in self._moved.items()
+        ]
+        if bulk.update(Message, _ADVANCED, rows, guard="status") != len(rows):
+            raise OperationalError("a message moved meanwhile")
+        self._before.clear()
+        self._moved.clear()
 
 
 def take_early(wanted: Iterable[tuple[str, str | None]]) -> dict[tuple[str, str | None], list[EarlyReceipt]]:

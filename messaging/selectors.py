@@ -45,8 +45,7 @@ def message_data(message: Message, instance: Instance) -> dict[str, Any]:
         "from": other,
         "to": me if inbound else _chat(message),
         "type": message.type,
-        message.type: message.content,
-        **message.attributes,
+        **({} if message.revoked_at else {message.type: message.content, **message.attributes}),
         "client_ref": message.client_ref,
         "wa_id": message.wa_id,
         "origin": message.origin,
@@ -55,6 +54,9 @@ def message_data(message: Message, instance: Instance) -> dict[str, Any]:
         "sent_at": iso(message.sent_at),
         "delivered_at": iso(message.delivered_at),
         "read_at": iso(message.read_at),
+        "played_at": iso(message.played_at),
+        "edited_at": iso(message.edited_at),
+        "revoked_at": iso(message.revoked_at),
     }
 
 

@@ -40,6 +40,9 @@ PROGRESS = (Status.SENDING, Status.UNCONFIRMED, Status.SENT, Status.DELIVERED, S
 # Statuses in which few messages are at any time, or end.
 RARE = ("cancelled", "failed", "held", "preparing", "scheduled", "unconfirmed")
 
+# Types of messages that change or answer another one and are no part of the conversation themselves.
+CHANGES = frozenset({"reaction", "edit", "revoke", "poll_vote", "event_response", "pin"})
+
 TRANSITIONS: dict[str, frozenset[str]] = {
     Status.SCHEDULED: frozenset({Status.PREPARING, Status.QUEUED, Status.CANCELLED, Status.FAILED}),
     Status.PREPARING: frozenset({Status.QUEUED, Status.CANCELLED, Status.FAILED}),

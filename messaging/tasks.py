@@ -5,10 +5,25 @@ from datetime import timedelta
 from celery import shared_task
 from django.utils import timezone
 
-from messaging.models import EarlyReceipt
+from messaging.models import EarlyChange, EarlyReceipt
+from messaging.receiving import groups, settling
 
 
 @shared_task
 def prune() -> None:
-    """Drop receipts for messages we never sent, such as those written on the number's own phone."""
+    """Drop receipts and changes of messages that never came, such as those from before the number was linked."""
     EarlyReceipt.objects.filter(created_at__lt=timezone.now() - timedelta(days=1)).delete()
+    EarlyChange.objects.filter(created_at__lt=timezone.now() - timedelta(days=7)).delete()
+
+
+@shared_task
+def learn_groups(instance_id: str) -> None:
+    """Ask WhatsApp who is in the groups of an instance that are to be asked for."""
+    settling.learn_groups(instance_id)
+
+
+@shared_task
+def sweep_groups() -> None:
+    """Find groups whose question got lost or found nobody connected."""
+    for instance_id in groups.with_questions():
+        learn_groups.delay(instance_id)

@@ -21,7 +21,6 @@ TYPES: dict[str, str] = {
     "message.played": "The recipient played a voice message.",
     "message.failed": "A message was not sent; `data` has the code.",
     "message.unconfirmed": "A message may or may not have been sent; a receipt can still settle it.",
-    "message.received": "A message arrived.",
     "broadcast.started": "A broadcast began to send.",
     "broadcast.paused": "A broadcast was paused, by somebody or by a refusal; `data` has the reason.",
     "broadcast.resumed": "A broadcast sends again.",
@@ -29,6 +28,13 @@ TYPES: dict[str, str] = {
     "broadcast.cancelled": "A broadcast was cancelled.",
     "contact.opted_out": "Somebody wants no more broadcasts.",
     "contact.opted_in": "Somebody who wanted no broadcasts wants some again.",
+    "message.received": "A message arrived; one that could not be decrypted, again when its content has come.",
+    "message.reaction": "Somebody reacted to a message, or took that back; `data` is the reaction, which names it.",
+    "message.edited": "A message was edited by its author; `data` is the edit, which names it.",
+    "message.revoked": "A message was deleted for everybody; `data` is the deletion, which names it.",
+    "message.poll_vote": "Somebody voted in a poll; `data` is the vote, which names it and replaces an earlier one.",
+    "message.receipt": "A message to many was delivered to, read or played by one of them.",
+    "chat.presence": "Somebody writes, records, or ceased to; it is not kept.",
     "subscription.usage": "80 % or 100 % of the month's messages are used; `data` has the figures. It has no instance.",
 }
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from instances.models import Instance
     from instances.whatsapp.jids import Jid
-    from instances.whatsapp.news import News, Sent
+    from instances.whatsapp.news import GroupInfo, News, Sent
     from instances.whatsapp.store import Store
     from webhooks.events import Draft
 
@@ -32,6 +32,9 @@ class Held(Protocol):
 
     def send(self, to: Jid, message: Any) -> Sent:
         """Send now and wait for the acknowledgement. Raises SendFailed."""
+
+    def group(self, jid: Jid) -> GroupInfo:
+        """Who is in a group; asks WhatsApp. Raises SendFailed."""
 
     def mark_read(self, chat: Jid, sender: Jid, wa_ids: Sequence[str], at: datetime) -> None:
         """Tell WhatsApp that messages of one sender in a chat were read. Raises SendFailed."""

@@ -21,11 +21,11 @@ from instances.holding.writer import LeaseLost, Writer
 from instances.models import Instance
 from instances.states import ENDED, State
 from instances.whatsapp.client import Client
-from instances.whatsapp.events import CODES, STREAM_ERROR, translate
 from instances.whatsapp.failures import SendFailed
 from instances.whatsapp.jids import Jid, parse
-from instances.whatsapp.news import Sent, StateChange
+from instances.whatsapp.news import GroupInfo, Sent, StateChange
 from instances.whatsapp.store import Store
+from instances.whatsapp.translating import CODES, STREAM_ERROR, translate
 
 log = structlog.get_logger(__name__)
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 60.0
@@ -118,6 +118,9 @@ class Connection:
 
     def send(self, to: Jid, message: Any) -> Sent:
         return self._connected().send(to, message)
+
+    def group(self, jid: Jid) -> GroupInfo:
+        return self._connected().group(jid)
 
     def mark_read(self, chat: Jid, sender: Jid, wa_ids: Sequence[str], at: datetime) -> None:
         self._connected().mark_read(chat, sender, wa_ids, at)

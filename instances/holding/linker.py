@@ -17,9 +17,10 @@ import threading
 import time
 from typing import Any
 
-from instances.whatsapp.client import Client, jid_of
+from instances.whatsapp.client import Client
 from instances.whatsapp.failures import SendFailed
 from instances.whatsapp.library import proto
+from instances.whatsapp.translating.values import jid_of
 
 _PAIRED, _CONNECTED, _MESSAGE, _RECEIPT = 2, 3, 17, 18
 _DRAIN_SECONDS, _DRAIN_LIMIT_SECONDS = 0.3, 5.0

@@ -19,7 +19,8 @@ from instances.whatsapp.failures import SendFailed
 from instances.whatsapp.gate import GATE
 from instances.whatsapp.jids import Jid
 from instances.whatsapp.library import gocode, proto
-from instances.whatsapp.news import Sent
+from instances.whatsapp.news import GroupInfo, Sent
+from instances.whatsapp.translating.groups import group_of
 
 log = logging.getLogger("whatsapp")
 DEVICE = 0  # the library's own first event: the client is in its maps
@@ -31,10 +32,6 @@ _keep: list[Client] = []
 
 def jid_message(jid: Jid) -> Any:
     return proto.JID(User=jid.user, Server=jid.server, Device=jid.device, RawAgent=0, Integrator=0, IsEmpty=False)
-
-
-def jid_of(message: Any) -> Jid:
-    return Jid(message.User, message.Server, message.Device)
 
 
 def _log_line(pointer: int, size: int) -> None:
@@ -152,6 +149,15 @@ class Client:
         if answer.Error:
             raise SendFailed(answer.Error)
         return str(proto.StatusPrivacy.StatusPrivacyType.Name(answer.StatusPrivacy[0].Type)).lower()
+
+    def group(self, jid: Jid) -> GroupInfo:
+        """Who is in a group and who its admins are; asks WhatsApp. Raises SendFailed."""
+        request = jid_message(jid).SerializeToString()
+        GATE.enter()
+        answer = proto.GetGroupInfoReturnFunction.FromString(gocode.GetGroupInfo(self._uuid, request, len(request)))
+        if answer.Error:
+            raise SendFailed(answer.Error)
+        return group_of(answer.GroupInfo)
 
     def pairing_code(self, phone: str) -> str:
         """Ask for a code to type on the phone; only after the first QR code. Raises SendFailed."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from instances.whatsapp.files import RemoteFile
 from instances.whatsapp.jids import PHONE
 
 
@@ -23,8 +24,30 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
+class Key:
+    """Which message another one is about, in the words of its sender: nothing of it is proven."""
+
+    wa_id: str
+    author: Person | None = None  # who wrote it; None: not said
+    from_me: bool = False  # the number itself wrote it
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """What only the secret of the target opens: a vote, a response, and what announcement groups encrypt."""
+
+    purpose: str
+    iv: bytes
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Inbound:
-    """A message that the number received, or that its phone sent (``from_me``)."""
+    """A message that the number received, or that its phone sent (``from_me``).
+
+    ``type``, ``content`` and ``attributes`` are in the words of the API. ``target`` is the message it changes,
+    ``quoted`` the one it answers, ``album`` the album it belongs to. ``admin``: it was sent as a group's admin.
+    """
 
     wa_id: str
     chat: str
@@ -34,6 +57,18 @@ class Inbound:
     sent_at: datetime
     type: str
     content: dict[str, Any] = field(default_factory=dict)
+    attributes: dict[str, Any] = field(default_factory=dict)
+    text: str = ""
+    secret: bytes = b""
+    target: Key | None = None
+    quoted: Key | None = None
+    album: Key | None = None
+    sealed: Sealed | None = None
+    file: RemoteFile | None = None
+    raw: bytes = b""  # the serialized waE2E.Message, out of its envelopes
+    admin: bool = False
+    status: str = ""  # of an outbound message in the history: how far it came
+    history: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +78,34 @@ class Receipt:
     wa_ids: tuple[str, ...]
     kind: str
     at: datetime
+    chat: str = ""
+    member: Person | None = None  # who it is from, in a group or of a status post
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOnPhone:
+    """Messages of others that the number's owner read on another device."""
+
+    wa_ids: tuple[str, ...]
+    chat: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Typing:
+    """Somebody writes (``composing``), records (``recording``), or ceased to (``paused``)."""
+
+    chat: str
+    chat_lid: str | None
+    sender: Person
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryBlob:
+    """A part of the phone's history, as the library gave it, compressed with zlib."""
+
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +116,7 @@ class StateChange:
     banned_until: datetime | None = None
 
 
-News = Inbound | Receipt | StateChange
+News = Inbound | Receipt | ReadOnPhone | Typing | HistoryBlob | StateChange
 
 
 class Sent(NamedTuple):
@@ -61,3 +124,10 @@ class Sent(NamedTuple):
 
     id: str
     timestamp: int  # server time, Unix seconds
+
+
+class GroupInfo(NamedTuple):
+    """A group as WhatsApp knows it; each member with whether it is an admin."""
+
+    name: str
+    members: tuple[tuple[Person, bool], ...]

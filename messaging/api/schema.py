@@ -73,6 +73,11 @@ class Message(Shape):
     sent_at: Moment | None
     delivered_at: Moment | None
     read_at: Moment | None
+    played_at: Moment | None
+    edited_at: Annotated[Moment | None, Meta(description="The content is the new one.")]
+    revoked_at: Annotated[Moment | None, Meta(description="Deleted for everybody: the content is not shown any more.")]
+    refused: Annotated[str, Meta(description="Why a change was not believed and changed nothing.")] | UnsetType = UNSET
+    server_id: Annotated[int, Meta(description="Of a channel's post.")] | UnsetType = UNSET
     context: Annotated[QuotedMessage, Meta(description="What it answers.")] | UnsetType = UNSET
     mentions: list[Contact] | UnsetType = UNSET
     mention_all: bool | UnsetType = UNSET

@@ -14,7 +14,7 @@ from instances.holding.writer import Item, Written
 from instances.models import Instance
 from instances.whatsapp.jids import PHONE
 from messaging.models import Chat, Message
-from messaging.states import Direction
+from messaging.states import CHANGES, Direction
 
 MOST = 1000  # unread messages that one mark tells WhatsApp of: the newest
 
@@ -45,7 +45,7 @@ def read_up_to(items: list[Item], held: dict[str, Instance]) -> Written:
 def _received(chat: Chat) -> QuerySet[Message]:
     return Message.objects.filter(
         instance_id=chat.instance_id, chat=chat.jid, direction=Direction.INBOUND, history=False
-    )
+    ).exclude(type__in=CHANGES)
 
 
 def _unread(chat: Chat) -> QuerySet[Message]:

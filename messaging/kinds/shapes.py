@@ -120,9 +120,27 @@ class PollContent(Shape):
     selectable: int
 
 
+class EventPlaceContent(Shape):
+    name: OptionalText = UNSET
+    address: OptionalText = UNSET
+    latitude: Number = UNSET
+    longitude: Number = UNSET
+    url: OptionalText = UNSET
+
+
+class EventContent(Shape):
+    name: str
+    starts_at: Moment
+    ends_at: Moment | UnsetType = UNSET
+    description: OptionalText = UNSET
+    location: EventPlaceContent | UnsetType = UNSET
+    call: OptionalText = UNSET
+    cancelled: bool | UnsetType = UNSET
+
+
 class ReactionContent(Shape):
     message_id: Target
-    emoji: Annotated[str, Meta(description="Empty when a reaction was taken back.")]
+    emoji: Annotated[str | None, Meta(description="Empty when it was taken back; null: it could not be opened.")]
     wa_id: OptionalText = UNSET
 
 
@@ -131,6 +149,7 @@ class EditContent(Shape):
     wa_id: OptionalText = UNSET
     text: TextContent | UnsetType = UNSET
     caption: OptionalText = UNSET
+    event: EventContent | UnsetType = UNSET
 
 
 class RevokeContent(Shape):
@@ -165,32 +184,15 @@ class GroupInviteContent(Shape):
     caption: OptionalText = UNSET
 
 
-class EventPlaceContent(Shape):
-    name: OptionalText = UNSET
-    address: OptionalText = UNSET
-    latitude: Number = UNSET
-    longitude: Number = UNSET
-
-
-class EventContent(Shape):
-    name: str
-    starts_at: Moment
-    ends_at: Moment | UnsetType = UNSET
-    description: OptionalText = UNSET
-    location: EventPlaceContent | UnsetType = UNSET
-    call: OptionalText = UNSET
-    cancelled: bool | UnsetType = UNSET
-
-
 class PollVoteContent(Shape):
     message_id: Target
-    options: list[str]
+    options: Annotated[list[str] | None, Meta(description="Null: the poll is not known here.")]
     wa_id: OptionalText = UNSET
 
 
 class EventResponseContent(Shape):
     message_id: Target
-    response: str
+    response: Annotated[str | None, Meta(description="`going`, `not_going`, `maybe`; null: not known here.")]
     wa_id: OptionalText = UNSET
 
 

@@ -1,8 +1,15 @@
+"""What the session worker's writer calls for each kind of news."""
+
 from __future__ import annotations
 
 from instances.holding.writer import Handler
-from instances.whatsapp.news import Inbound, Receipt
-from messaging.receiving.messages import inbound
-from messaging.receiving.receipts import receipts
+from instances.whatsapp.news import Inbound, ReadOnPhone, Receipt, Typing
+from messaging.receiving.messages import inbound, typing
+from messaging.receiving.receipts import read_on_phone, receipts
 
-HANDLERS: dict[type, Handler] = {Receipt: receipts, Inbound: inbound}
+HANDLERS: dict[type, Handler] = {
+    Receipt: receipts,
+    Inbound: inbound,
+    ReadOnPhone: read_on_phone,
+    Typing: typing,
+}

@@ -109,8 +109,8 @@ def test_a_sender_may_be_known_by_lid_alone(write: Write) -> None:
     assert sender == {"id": "777@lid", "phone": None, "lid": "777@lid", "name": None}
 
 
-@pytest.mark.parametrize("body", ["a\x00b", "\U0001f600", "x" * 70_000])
+@pytest.mark.parametrize("body", ["\U0001f600", "\u202eabc", "x" * 70_000])
 def test_no_text_is_too_strange(write: Write, body: str) -> None:
-    write(replace(HELLO, content={"body": body}, sender=replace(CARLA, name="N\x00" + "x" * 300)))
-    assert Message.objects.get().content["body"] == body.replace("\x00", "\ufffd")
-    assert Event.objects.get().data["text"]["body"] == body.replace("\x00", "\ufffd")
+    write(replace(HELLO, content={"body": body}))
+    assert Message.objects.get().content["body"] == body
+    assert Event.objects.get().data["text"]["body"] == body

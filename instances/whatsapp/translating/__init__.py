@@ -1,0 +1,45 @@
+"""Translates what the client library reports into our own words (instances/whatsapp/news.py).
+
+Free of the library itself. What strangers wrote is bounded here and never raises; what is broken beyond
+reading becomes a message that says so, or nothing.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+
+from instances.states import State
+from instances.whatsapp.news import HistoryBlob, News, StateChange
+from instances.whatsapp.translating.messages import message, undecryptable
+from instances.whatsapp.translating.receipts import receipt, typing
+from instances.whatsapp.translating.states import banned, refused
+
+CONNECTED, STREAM_ERROR, HISTORY, MESSAGE, RECEIPT, TYPING, UNDECRYPTABLE = 3, 11, 13, 17, 18, 19, 44
+
+
+def _history(raw: bytes) -> HistoryBlob:
+    return HistoryBlob(zlib.compress(raw, 1))
+
+
+_TRANSLATORS: dict[int, Callable[[bytes], News | None]] = {
+    CONNECTED: lambda raw: StateChange(State.CONNECTED, "online"),
+    6: lambda raw: StateChange(State.LOGGED_OUT, "unlinked"),
+    7: lambda raw: StateChange(State.REPLACED, "used_elsewhere"),
+    8: banned,
+    9: refused,
+    10: lambda raw: StateChange(State.OUTDATED, "client_outdated"),
+    STREAM_ERROR: lambda raw: StateChange(State.RECONNECTING, "connection_lost", "stream error"),
+    12: lambda raw: StateChange(State.RECONNECTING, "connection_lost"),
+    HISTORY: _history,
+    MESSAGE: message,
+    RECEIPT: receipt,
+    TYPING: typing,
+    UNDECRYPTABLE: undecryptable,
+}
+CODES = frozenset(_TRANSLATORS)
+
+
+def translate(code: int, raw: bytes) -> News | None:
+    """Our word for an event, or None when it means nothing to us."""
+    return _TRANSLATORS[code](raw)
