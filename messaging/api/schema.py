@@ -20,7 +20,7 @@ from config.api.operations import (
 from instances.api.schema import InstanceId
 from messaging.api import views
 from messaging.api.payload import MAX_BATCH
-from messaging.api.serializers import MessagesQuery
+from messaging.api.serializers import MessageQuery, MessagesQuery
 from messaging.kinds import shapes
 from messaging.kinds.examples import EXAMPLES
 from messaging.kinds.sends import SENDS
@@ -50,6 +50,24 @@ class QuotedMessage(Shape):
     sender: Contact | UnsetType = msgspec.field(name="from", default=UNSET)
 
 
+class ReactionCount(Shape):
+    emoji: str
+    count: int
+
+
+class OptionCount(Shape):
+    option: str
+    votes: int
+
+
+class ReceiptCounts(Shape):
+    """How many of those it was sent to have got, read and played it."""
+
+    delivered: int
+    read: int
+    played: int
+
+
 class Message(Shape):
     """A message sent or received. Its content stands under the name of its type."""
 
@@ -76,6 +94,9 @@ class Message(Shape):
     played_at: Moment | None
     edited_at: Annotated[Moment | None, Meta(description="The content is the new one.")]
     revoked_at: Annotated[Moment | None, Meta(description="Deleted for everybody: the content is not shown any more.")]
+    reactions: list[ReactionCount] | UnsetType = UNSET
+    poll_results: list[OptionCount] | UnsetType = UNSET
+    receipt_counts: ReceiptCounts | UnsetType = UNSET
     refused: Annotated[str, Meta(description="Why a change was not believed and changed nothing.")] | UnsetType = UNSET
     server_id: Annotated[int, Meta(description="Of a channel's post.")] | UnsetType = UNSET
     context: Annotated[QuotedMessage, Meta(description="What it answers.")] | UnsetType = UNSET
@@ -107,6 +128,51 @@ class Message(Shape):
     event_response: shapes.EventResponseContent | UnsetType = UNSET
     unsupported: shapes.UnsupportedContent | UnsetType = UNSET
     undecryptable: shapes.UndecryptableContent | UnsetType = UNSET
+
+
+class Reacted(Shape):
+    """Null: the number's own owner."""
+
+    sender: Contact | None = msgspec.field(name="from")
+    at: Moment
+    emoji: str
+
+
+class Voted(Shape):
+    """Null: the number's own owner."""
+
+    sender: Contact | None = msgspec.field(name="from")
+    at: Moment
+    options: list[str]
+
+
+class MemberReceipt(Shape):
+    member: Contact
+    delivered_at: Moment | None
+    read_at: Moment | None
+    played_at: Moment | None
+
+
+class Revision(Shape):
+    """What the message said until it was edited."""
+
+    until: Moment
+    text: shapes.TextContent | UnsetType = UNSET
+    image: shapes.FileContent | UnsetType = UNSET
+    video: shapes.FileContent | UnsetType = UNSET
+    audio: shapes.FileContent | UnsetType = UNSET
+    document: shapes.FileContent | UnsetType = UNSET
+    event: shapes.EventContent | UnsetType = UNSET
+
+
+class MessageDetail(Message, kw_only=True):
+    """A message with all that became of it."""
+
+    reacted: list[Reacted]
+    votes: list[Voted]
+    receipts: Annotated[list[MemberReceipt], Meta(description="Of a message to many: how far with each of them.")]
+    revisions: list[Revision]
+    raw: Annotated[dict[str, Any] | None, Meta(description="waE2E.Message, without keys.")] | UnsetType = UNSET
 
 
 class Send(msgspec.Struct):
@@ -197,5 +263,10 @@ OPERATIONS: Operations = {
         answers={202: BatchResults},
         example={"messages": [EXAMPLES["text"], EXAMPLES["text"] | {"to": "15550100003"}]},
     ),
-    views.MessageView.get: Operation("One message", answers={200: Message}),
+    views.MessageView.get: Operation(
+        "One message",
+        "With all that became of it: reactions, votes, receipts of each member, what it said before edits.",
+        query=MessageQuery,
+        answers={200: MessageDetail},
+    ),
 }

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from rest_framework import serializers
+
 from config.api.serializers import Input, Text
 from instances.whatsapp.jids import RECIPIENT, InvalidJid, InvalidPhoneNumber, Jid, recipient
 
@@ -29,3 +31,7 @@ class ChatField(Text):
 class MessagesQuery(Input):
     instance = Text(required=False, help_text="Those of one instance.")
     chat = ChatField(required=False, help_text="Those of one chat: a phone number or a JID.")
+
+
+class MessageQuery(Input):
+    raw = serializers.ChoiceField(["true", "false"], default="false", help_text="The protobuf as JSON as well.")

@@ -13,9 +13,10 @@ from instances import access as instance_access
 from instances.whatsapp.jids import Jid
 from messaging import access
 from messaging.api import payload, sending
-from messaging.api.serializers import MessagesQuery
+from messaging.api.serializers import MessageQuery, MessagesQuery
 from messaging.models import Message
-from messaging.selectors import in_chat, message_data
+from messaging.receiving import showing
+from messaging.selectors import in_chat
 
 
 def _filtered(actor: Actor, *, instance: str | None = None, chat: Jid | None = None) -> QuerySet[Message]:
@@ -33,7 +34,7 @@ class MessagesView(APIView):
         pages = Pages()
         found = _filtered(actor_of(request), **checked_query(MessagesQuery, request))
         rows = pages.paginate_queryset(found, request, self) or []
-        return pages.get_paginated_response([message_data(row, row.instance) for row in rows])
+        return pages.get_paginated_response(showing.with_extras(rows))
 
     def post(self, request: Request) -> Response:
         return sending.accepted(request, [payload.parse(sending.json_body(request))], sending.answer_to_one)
@@ -53,5 +54,6 @@ class MessageView(APIView):
     scopes = {"GET": "read"}
 
     def get(self, request: Request, message_id: str) -> Response:
+        query = checked_query(MessageQuery, request)
         message = access.message(actor_of(request), message_id)
-        return Response(message_data(message, message.instance))
+        return Response(showing.in_full(message, raw=query["raw"] == "true"))
