@@ -19,13 +19,13 @@ def learn_groups(instance_id: str) -> None:
     """Ask for the groups of an instance that are not known, then settle their messages and deletions."""
     instance = Instance.objects.get(pk=instance_id)
     for jid in groups.learn(instance):
-        with transaction.atomic():
-            # As the session worker's writer does, so that the two never meet at a message.
-            locked = Instance.objects.select_for_update(no_key=True).get(pk=instance_id)
-            events.append(_settle(locked, jid))
+        settle(instance, jid)
 
 
-def _settle(instance: Instance, jid: str) -> list[events.Draft]:
+@transaction.atomic
+def settle(instance: Instance, jid: str) -> None:
+    """Settle what waited for one group. Locks the instance as the writer does, so that they never meet at a message."""
+    instance = Instance.objects.select_for_update(no_key=True).get(pk=instance.pk)
     progress = Progress()
     begun = MemberReceipt.objects.filter(message__instance=instance, message__chat=jid).values("message_id")
     rows = Message.objects.filter(
@@ -33,4 +33,4 @@ def _settle(instance: Instance, jid: str) -> list[events.Draft]:
     )
     drafts = complete([(row, instance) for row in rows.order_by("-id")[:_NEWEST]], progress)
     progress.save()
-    return drafts + changes.settle_admins(instance, jid)
+    events.append([*drafts, *changes.settle_admins(instance, jid)])

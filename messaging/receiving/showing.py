@@ -95,6 +95,7 @@ def _receipt_counts(rows: Sequence[Message]) -> dict[str, dict[str, int]]:
     sent = [row.pk for row in rows if row.direction == Direction.OUTBOUND and row.chat.endswith(to_many)]
     if not sent:
         return {}
-    counts = {name: Count(f"{name}_at") for name in ("delivered", "read", "played")}
-    found = MemberReceipt.objects.filter(message_id__in=sent).values("message_id").annotate(**counts)
-    return {one["message_id"]: {name: count for name, count in one.items() if name in counts} for one in found}
+    names = ("delivered", "read", "played")
+    found = MemberReceipt.objects.filter(message_id__in=sent).values_list("message_id")
+    counted = found.annotate(*(Count(f"{name}_at") for name in names))
+    return {message_id: dict(zip(names, counts, strict=True)) for message_id, *counts in counted}
