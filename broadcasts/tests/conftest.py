@@ -32,6 +32,7 @@ def make(alice: Person, instance: Instance) -> Make:
         body = {"message": HELLO, "recipients": to(1, 2, 3)} | fields
         if "instances" not in body:
             body["instance"] = instance.id
+        body = {name: value for name, value in body.items() if value is not None}
         answer = person.client.post("/api/broadcasts", body, format="json")
         assert answer.status_code == 202, answer.content
         found: dict[str, Any] = answer.json()
