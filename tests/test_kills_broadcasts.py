@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import httpx
@@ -40,13 +41,13 @@ def test_a_broadcast_survives_the_death_of_every_process(stack: RunningStack, ac
     }
     broadcast = acme.post("/broadcasts", body, expect=202)["id"]
 
-    def ended() -> int:
+    def ended(share: int) -> bool:
         counts = _progress(acme, broadcast).get("progress", {})
-        return sum(counts.get(state, 0) for state in ENDED)
+        return sum(counts.get(state, 0) for state in ENDED) >= share
 
     for place, victim in enumerate(VICTIMS):
         share = RECIPIENTS * (place + 1) // (len(VICTIMS) + 2)
-        wait_for(lambda share=share: ended() >= share, 60, f"{share} sent before {victim} dies")
+        wait_for(partial(ended, share), 60, f"{share} sent before {victim} dies")
         stack.wait_for_restart(victim, stack.kill(victim))
     wait_for(lambda: _progress(acme, broadcast).get("state") == "completed", 90, "the end")
 
