@@ -45,11 +45,8 @@ _LOOK_AGAIN = timedelta(seconds=60)  # during quiet hours, whose end moves when 
 _CATCH_UP = timedelta(seconds=2)  # what a paced broadcast may be behind; more is never made up for
 # Refusals that pass: the recipient's turn comes again.
 _FOR_NOW = frozenset(
-    {
-        "quota_exceeded", "subscription_expired", "instance_not_linked", "instance_stopped", "instance_unavailable",
-        "not_found",
-    }
-)  # fmt: skip
+    {"quota_exceeded", "subscription_expired", "instance_not_linked", "instance_stopped", "instance_unavailable"}
+)
 
 
 class Overtaken(Exception):

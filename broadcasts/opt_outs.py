@@ -12,7 +12,7 @@ from django.db.models import Q, QuerySet
 from accounts.actor import Actor
 from accounts.models import Mode
 from audit.services import record
-from broadcasts.keywords import LONGEST, normalized, words_of
+from broadcasts.keywords import LONGEST, normalized, shown_words, words_of
 from broadcasts.models import Keywords, OptOut
 from config.api.problems import Problem, invalid
 from config.timestamps import iso
@@ -133,11 +133,13 @@ def _kept(
 
 
 @transaction.atomic
-def set_keywords(*, actor: Actor, stop: list[str], start: list[str]) -> None:
-    """Replace the words of the organization."""
-    words = {"stop": stop, "start": start}
-    Keywords.objects.update_or_create(organization_id=actor.organization_id, defaults=words)
-    record("keywords:changed", organization_id=actor.organization_id, changes=words)
+def change_keywords(*, actor: Actor, **changes: list[str]) -> None:
+    """Replace the words of the organization to ``stop`` and to ``start``, or one of the two lists."""
+    words = shown_words(actor.organization_id)
+    Keywords.objects.update_or_create(
+        organization_id=actor.organization_id, defaults=changes, create_defaults=words | changes
+    )
+    record("keywords:changed", organization_id=actor.organization_id, changes=changes)
 
 
 # --- by what people write -----------------------------------------------------------------------

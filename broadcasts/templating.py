@@ -19,8 +19,8 @@ MAX_VARIABLES, MAX_VALUE = 50, 1000
 NAME = re.compile(r"[a-z0-9_]{1,40}")
 _PLACE = re.compile(r"\{\{\s*([a-z0-9_]{1,40})\s*(?:\|\s*([^{}]*?)\s*)?\}\}")
 # What acts on one message of one chat has nothing to say to many people.
-_NOT_FOR_MANY = frozenset({"forward", "reaction", "edit", "revoke", "pin"})
-_NOT_HERE = ("instance", "to", "client_ref", "send_at")
+NOT_FOR_MANY = frozenset({"forward", "reaction", "edit", "revoke", "pin"})
+NOT_HERE = ("instance", "to", "client_ref", "send_at", "context", "audience")
 # A place may stand where only some texts are taken: one of these has to do.
 _SAMPLES = ("x{}", "https://example.com/{}", "1555010{:04}")
 SOME_INSTANCE, _SOMEBODY = "ins_01h455vb4pex5vsknk084sn02q", "15550100001"
@@ -86,11 +86,16 @@ def render(message: dict[str, Any], values: Mapping[str, str]) -> dict[str, Any]
 
 def check(message: dict[str, Any], pointer: str = "/message") -> None:
     """Raises Problem ``invalid_request`` for what is no message, whatever the values will be."""
-    if wrong := [name for name in _NOT_HERE if name in message]:
+    if wrong := [name for name in NOT_HERE if name in message]:
         raise Problem("invalid_request", errors=[_unknown(f"{pointer}/{name}") for name in wrong])
-    if message.get("type") in _NOT_FOR_MANY:
+    if not isinstance(message.get("type", ""), str):
+        raise invalid(f"{pointer}/type", "invalid", "A type is a text.")
+    if message.get("type") in NOT_FOR_MANY:
         raise invalid(f"{pointer}/type", "not_for_many", "A message of this type is about another message.")
     for place, text in _leaves(message):
+        if place.endswith("/data"):
+            words = "A file for many is named by its id or a link: see POST /api/media."
+            raise invalid(f"{pointer}{place}", "data_for_many", words)
         if "{{" in _PLACE.sub("", text):
             words = "A variable is written {{name}} or {{name|default}}, with a-z, 0-9 and _ in its name."
             raise invalid(f"{pointer}{place}", "invalid_variable", words)

@@ -188,7 +188,7 @@ ROWS = [
     Row("POST /api/opt-outs", "send", "201", "network", {"to": "15550100003", "network": "{network}"}),
     Row("DELETE /api/opt-outs/{opt_out_id}", "send", "204", "broadcast"),
     Row("GET /api/opt-outs/keywords", "read", "200"),
-    Row("PUT /api/opt-outs/keywords", "manage", "200", body={"stop": ["STOP"], "start": []}),
+    Row("PATCH /api/opt-outs/keywords", "manage", "200", body={"stop": ["STOP"], "start": []}),
     Row("GET /api/webhooks", "webhooks", "200"),
     Row("POST /api/webhooks", "webhooks", "201", body={"url": "https://example.com", "events": ["*"]}),
     Row("GET /api/webhooks/{endpoint_id}", "webhooks", "200", "endpoint"),

@@ -37,6 +37,7 @@ from schemathesis.pytest.lazy import get_all_tests
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from accounts.sessions import issue_tokens
+from broadcasts.models import Broadcast, OptOut, Sender, Template
 from config.api.openapi import document
 from config.variables import Rate
 from conftest import Person
@@ -56,6 +57,9 @@ SEED = int(os.environ.get("FUZZ_SEED", "3"))
 BEYOND_SCHEMA = {"range", "group", "unknown_plan", "invalid_url", "wrong_password", "past", "network", "not_found"}
 BEYOND_SCHEMA |= {"unknown_timezone", "same_times"}  # of quiet hours
 BEYOND_SCHEMA |= CODES
+# Of templates and tables.
+BEYOND_SCHEMA |= {"invalid_variable", "too_many_variables", "unknown_variable", "missing_variable", "data_for_many"}
+BEYOND_SCHEMA |= {"invalid_csv", "not_utf8", "word"}
 _REFUSED = ["2xx", "401", "402", "403", "404", "409", "422", "429"]
 _config = SchemathesisConfig(
     seed=SEED,
@@ -145,8 +149,19 @@ def world(alice: Person, instance: Instance, sandbox: Callable[..., Any]) -> Wor
     media = Media.objects.create(organization=alice.organization, source="upload", status="failed")
     ids = {"instance_id": instance.id, "endpoint_id": endpoint.id, "message_id": message.id, "phone": phone}
     ids["media_id"] = media.id
+    ids |= _audience(alice, instance)
     token = issue_tokens(user=alice.user).access
     return World([{"Authorization": f"Bearer {token}"}, {"X-API-Key": alice.key()}], ids, alice.organization.id)
+
+
+def _audience(alice: Person, instance: Instance) -> dict[str, str]:
+    of: dict[str, Any] = {"organization": alice.organization}
+    message = {"type": "text", "text": {"body": "Hello {{name|there}}"}}
+    template = Template.objects.create(**of, name="Greeting", message=message)
+    broadcast = Broadcast.objects.create(**of, network=instance.network, message=message)
+    Sender.objects.create(broadcast=broadcast, instance=instance)
+    opt_out = OptOut.objects.create(**of, network=instance.network, phone="15550100003", source="api")
+    return {"template_id": template.id, "broadcast_id": broadcast.id, "opt_out_id": opt_out.id}
 
 
 def _beyond_schema(response: schemathesis.Response) -> bool:

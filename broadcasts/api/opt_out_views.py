@@ -37,11 +37,11 @@ class OptOutView(APIView):
 
 
 class KeywordsView(APIView):
-    scopes = {"GET": "read", "PUT": "manage"}
+    scopes = {"GET": "read", "PATCH": "manage"}
 
     def get(self, request: Request) -> Response:
         return Response(shown_words(actor_of(request).organization_id))
 
-    def put(self, request: Request) -> Response:
-        opt_outs.set_keywords(actor=actor_of(request), **checked(KeywordsInput, request))
+    def patch(self, request: Request) -> Response:
+        opt_outs.change_keywords(actor=actor_of(request), **checked(KeywordsInput, request))
         return Response(shown_words(actor_of(request).organization_id))

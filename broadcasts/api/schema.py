@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
+import msgspec
 from drf_spectacular.extensions import OpenApiSerializerFieldExtension
 from drf_spectacular.utils import Direction
 from msgspec import Meta
@@ -11,11 +12,33 @@ from broadcasts.importing import MAX_ERRORS, MAX_RECIPIENTS
 from broadcasts.models import OptOut as OptOutRow
 from broadcasts.states import Progress as Stage
 from broadcasts.states import State
+from broadcasts.templating import NOT_FOR_MANY, NOT_HERE
 from config.api.operations import FieldProblem, Moment, Operation, Operations, Page, Shape, Tag, identifier
 from instances.api.schema import InstanceId
 from instances.models import Network
 from instances.settings import QuietHours
 from messaging.api.schema import Contact
+from messaging.kinds.sends import TYPES, Envelope
+
+
+def _for_many(send: type[Envelope]) -> Any:
+    """A send without what belongs to one message."""
+    fields = [one for one in msgspec.structs.fields(send) if one.encode_name not in NOT_HERE]
+    config = send.__struct_config__
+    return msgspec.defstruct(
+        send.__name__.replace("Send", "Template", 1),
+        [(one.name, one.type) if one.required else (one.name, one.type, one.default) for one in fields],
+        tag_field=config.tag_field,
+        tag=config.tag,
+        forbid_unknown_fields=True,
+        kw_only=True,
+    )
+
+
+class TemplateMessage(msgspec.Struct):
+    """A message of a type that fits many people; `type` may be left out for a text. Texts have `{{variables}}`."""
+
+    alternatives: ClassVar = tuple(_for_many(send) for tag, send in TYPES.items() if tag not in NOT_FOR_MANY)
 
 
 class OwnWords(OpenApiSerializerFieldExtension):
@@ -25,6 +48,9 @@ class OwnWords(OpenApiSerializerFieldExtension):
     match_subclasses = True
 
     def map_serializer_field(self, auto_schema: Any, direction: Direction) -> dict[str, Any]:
+        if isinstance(self.target, serializers.MessageField):
+            reference: dict[str, Any] = auto_schema.resolve_serializer(TemplateMessage, direction).ref
+            return reference
         return dict(self.target.json_schema)
 
 
@@ -265,8 +291,8 @@ OPERATIONS: Operations = {
     ),
     opt_out_views.OptOutView.delete: Operation("Opt somebody in again", answers={204: None}),
     opt_out_views.KeywordsView.get: Operation("The words that opt out and in", answers={200: Words}),
-    opt_out_views.KeywordsView.put: Operation(
-        "Replace the words",
+    opt_out_views.KeywordsView.patch: Operation(
+        "Change the words",
         body=serializers.KeywordsInput,
         answers={200: Words},
         example={"stop": ["STOP", "BAJA"], "start": ["START"]},

@@ -15,6 +15,7 @@ from broadcasts.keywords import LONGEST, normalized
 from broadcasts.states import Progress, State
 from config.api.serializers import Id, Input, Switch, Text, WholeNumber
 from instances.models import Network
+from instances.whatsapp.jids import PERSON
 from messaging.api.serializers import ChatField
 
 MAX_JSON_RECIPIENTS = 10_000
@@ -30,8 +31,6 @@ class Described(serializers.Field):
 
 class MessageField(Described, serializers.DictField):
     """A payload without instance and recipient; what is in it is checked where templates are known."""
-
-    json_schema = {"type": "object"}
 
 
 class TemplateInput(Input):
@@ -197,8 +196,12 @@ class RecipientsQuery(Input):
     state = serializers.ChoiceField(choices=Progress.choices, required=False, help_text="Those who are so far.")
 
 
+class PersonField(ChatField):
+    json_schema = {"pattern": PERSON}
+
+
 class OptOutInput(Input):
-    to = ChatField(help_text="A phone number or a LID.")
+    to = PersonField(help_text="A phone number or a LID.")
     network = serializers.ChoiceField(choices=Network.choices, required=False, help_text="Of a key its own.")
 
 
@@ -217,8 +220,10 @@ class WordField(Text):
 
 
 class KeywordsInput(Input):
-    stop = serializers.ListField(child=WordField(max_length=LONGEST), max_length=100)
-    start = serializers.ListField(child=WordField(max_length=LONGEST), max_length=100)
+    """What is not given stays."""
+
+    stop = serializers.ListField(child=WordField(max_length=LONGEST), max_length=100, required=False)
+    start = serializers.ListField(child=WordField(max_length=LONGEST), max_length=100, required=False)
 
 
 def report_data(report: Report) -> dict[str, Any]:

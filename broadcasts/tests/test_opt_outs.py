@@ -127,13 +127,14 @@ def test_only_a_whole_message_of_the_person_counts(say: Any, body: str, columns:
 
 def test_an_organization_has_words_of_its_own(alice: Person, bob: Person, charlie: Person, say: Any) -> None:
     words = {"stop": ["Basta!"], "start": []}
-    assert_problem(bob.client.put("/api/opt-outs/keywords", words, format="json"), 403, "permission_denied")
-    assert alice.client.put("/api/opt-outs/keywords", words, format="json").json() == words
+    assert alice.client.patch("/api/opt-outs/keywords", {"start": ["Hallo"]}, format="json").json()["stop"][0] == "STOP"
+    assert_problem(bob.client.patch("/api/opt-outs/keywords", words, format="json"), 403, "permission_denied")
+    assert alice.client.patch("/api/opt-outs/keywords", words, format="json").json() == words
     assert "STOP" in charlie.client.get("/api/opt-outs/keywords").json()["stop"]
     assert say("stop") == []
     assert say("BASTA") == ["contact.opted_out"]
     nothing = {"stop": ["!"], "start": []}
-    assert_problem(alice.client.put("/api/opt-outs/keywords", nothing, format="json"), 400, "invalid_request")
+    assert_problem(alice.client.patch("/api/opt-outs/keywords", nothing, format="json"), 400, "invalid_request")
 
 
 def test_words_are_heard_by_the_numbers() -> None:

@@ -55,6 +55,8 @@ def test_names_are_unique_within_an_organization(alice: Person, charlie: Person)
         ({"text": {"body": "Hello"}, "client_ref": "x"}, "/message/client_ref", "unknown_field"),
         ({"text": {"body": "Hello", "font": "x"}}, "/message/text/font", "unknown_field"),
         ({"text": {"body": "\x00"}}, "/message/text/body", "null_characters_not_allowed"),
+        ({"type": "image", "image": {"data": "aGVsbG8="}}, "/message/image/data", "data_for_many"),
+        ({"type": {}, "text": {"body": "Hello"}}, "/message/type", "invalid"),
         ({"type": "revoke", "revoke": {"message_id": "x"}}, "/message/type", "not_for_many"),
         ({"text": {"body": "".join(f"{{{{v{n}}}}}" for n in range(51))}}, "/message", "too_many_variables"),
     ],
