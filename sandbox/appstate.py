@@ -29,43 +29,20 @@ from .signal_protocol import aes_cbc
 EMPTY_HASH = bytes(128)
 
 
-def lthash_add(state: bytes, value_mac: bytes) -> bytes:
-    """Sum of 64 little-endian 16 bit numbers."""
+def _lthash(state: bytes, value_mac: bytes, sign: int) -> bytes:
+    """Add or subtract 64 little-endian 16 bit numbers."""
     term = hkdf(value_mac, 128, info=b"WhatsApp Patch Integrity")
     pairs = zip(struct.unpack("<64H", state), struct.unpack("<64H", term), strict=True)
-    return struct.pack("<64H", *((a + b) & 0xFFFF for a, b in pairs))
-
-
-def first_patch(collection: str, key_id: bytes, key: bytes, index: list[str], value: Any) -> bytes:
-    """A collection's version 1, with one setting; `value` is a SyncActionValue."""
-    okm = hkdf(key, 160, info=b"WhatsApp Mutation Keys")
-    index_key, value_key, value_mac_key, snapshot_key, patch_key = (okm[i : i + 32] for i in range(0, 160, 32))
-    index_json = json.dumps(index, separators=(",", ":")).encode()
-    value.timestamp = int(time.time() * 1000)
-    action = SyncActionData(index=index_json, value=value, padding=b"", version=1).SerializeToString()
-    iv = os.urandom(16)
-    content = iv + aes_cbc(value_key, iv, action)
-    length = (len(key_id) + 1).to_bytes(8, "big")
-    value_mac = hmac.digest(value_mac_key, b"\x01" + key_id + content + length, "sha512")[:32]
-    tail = (1).to_bytes(8, "big") + collection.encode()  # the version
-
-    patch = SyncdPatch()
-    patch.keyID.ID = key_id
-    mutation = patch.mutations.add(operation=SyncdMutation.SET)
-    mutation.record.index.blob = hmac.digest(index_key, index_json, "sha256")
-    mutation.record.value.blob = content + value_mac
-    mutation.record.keyID.ID = key_id
-    state = lthash_add(EMPTY_HASH, value_mac)
-    patch.snapshotMAC = hmac.digest(snapshot_key, state + tail, "sha256")
-    patch.patchMAC = hmac.digest(patch_key, patch.snapshotMAC + value_mac + tail, "sha256")
-    return bytes(patch.SerializeToString())
+    return struct.pack("<64H", *((a + sign * b) & 0xFFFF for a, b in pairs))
 
 
 @dataclass
 class Collection:
-    """The server's side: patches in order."""
+    """The server's side: patches in order; and what the phone, which wrote them, needs to write the next."""
 
     patches: list[bytes] = field(default_factory=list)
+    hash: bytes = EMPTY_HASH
+    value_macs: dict[bytes, bytes] = field(default_factory=dict)  # index MAC -> value MAC
 
     @property
     def version(self) -> int:
@@ -76,3 +53,44 @@ class Collection:
         numbered = SyncdPatch.FromString(patch)
         numbered.version.version = self.version + 1
         self.patches.append(numbered.SerializeToString())
+
+
+class Settings:
+    """How a phone writes settings.  It must be the only one to write a collection."""
+
+    def __init__(self, key_id: bytes, key: bytes) -> None:
+        self._key_id = key_id
+        okm = hkdf(key, 160, info=b"WhatsApp Mutation Keys")
+        self._index_key, self._value_key, self._value_mac_key, self._snapshot_key, self._patch_key = (
+            okm[i : i + 32] for i in range(0, 160, 32)
+        )
+
+    def write(self, name: str, collection: Collection, changes: list[tuple[list[str], Any, bool]]) -> None:
+        """Append a patch with changes (index, SyncActionValue, whether it is set or removed)."""
+        patch = SyncdPatch()
+        patch.keyID.ID = self._key_id
+        macs = b"".join(self._mutate(patch, collection, *change) for change in changes)
+        tail = (collection.version + 1).to_bytes(8, "big") + name.encode()
+        patch.snapshotMAC = hmac.digest(self._snapshot_key, collection.hash + tail, "sha256")
+        patch.patchMAC = hmac.digest(self._patch_key, patch.snapshotMAC + macs + tail, "sha256")
+        collection.append(patch.SerializeToString())
+
+    def _mutate(self, patch: Any, collection: Collection, index: list[str], value: Any, is_set: bool) -> bytes:
+        """Add one change to a patch; returns its value MAC."""
+        index_json = json.dumps(index, separators=(",", ":")).encode()
+        value.timestamp = int(time.time() * 1000)
+        action = SyncActionData(index=index_json, value=value, padding=b"", version=1).SerializeToString()
+        iv = os.urandom(16)
+        content = iv + aes_cbc(self._value_key, iv, action)
+        operation, length = (b"\x01" if is_set else b"\x02"), (len(self._key_id) + 1).to_bytes(8, "big")
+        value_mac = hmac.digest(self._value_mac_key, operation + self._key_id + content + length, "sha512")[:32]
+        mutation = patch.mutations.add(operation=SyncdMutation.SET if is_set else SyncdMutation.REMOVE)
+        index_mac = hmac.digest(self._index_key, index_json, "sha256")
+        mutation.record.index.blob, mutation.record.value.blob = index_mac, content + value_mac
+        mutation.record.keyID.ID = self._key_id
+        if before := collection.value_macs.pop(index_mac, None):
+            collection.hash = _lthash(collection.hash, before, -1)
+        if is_set:
+            collection.hash = _lthash(collection.hash, value_mac, 1)
+            collection.value_macs[index_mac] = value_mac
+        return value_mac

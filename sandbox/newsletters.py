@@ -170,7 +170,7 @@ class Newsletters:
         return post.server_id, 0
 
     def _react(self, newsletter: Newsletter, account: Account, stanza: Node) -> tuple[int, int]:
-        post, reaction = newsletter.posts.get(int(stanza.text("server_id", "0"))), stanza.find("reaction")
+        post, reaction = newsletter.posts.get(stanza.number("server_id", 0)), stanza.find("reaction")
         if post is None or reaction is None:
             return 0, 404
         post.reactions.pop(account.number, None)
@@ -183,7 +183,7 @@ class Newsletters:
         """A receipt of type "view"."""
         if newsletter := self.find(jid, account.realm):
             for item in stanza.find("list") or ():
-                if post := newsletter.posts.get(int(item.text("server_id", "0"))):
+                if post := newsletter.posts.get(item.number("server_id", 0)):
                     post.views += 1
                     self.save_post(newsletter, post)
 

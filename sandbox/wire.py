@@ -117,6 +117,14 @@ class Node:
             raise WireError(f"<{self.tag}> has no {name!r}")
         return str(value)
 
+    def number(self, name: str, default: int | None = None) -> int:
+        """An attribute as a whole number; raises WireError as `text` does, and for anything else."""
+        value = self.attrs.get(name, default)
+        try:
+            return int(str(value))
+        except ValueError:
+            raise WireError(f"<{self.tag}> has no number {name!r}") from None
+
     def optional_jid(self, name: str) -> Jid | None:
         return self.jid(name) if name in self.attrs else None
 

@@ -35,12 +35,7 @@ class PhoneMethods(Methods):
 
     def save_contacts(self, phone: str, contacts: dict[str, str]) -> None:
         """Phone number -> name; an empty name takes one out."""
-        account = self._account(phone)
-        for number, name in contacts.items():
-            account.contacts.pop(digits(number), None)
-            if name:
-                account.contacts[digits(number)] = name
-        self._network.save_account(account)
+        self._phone(phone).companions.save_contacts({digits(number): name for number, name in contacts.items()})
 
     def status_privacy(
         self, phone: str, type: Literal["contacts", "whitelist", "blacklist"] = "contacts", phones: Sequence[str] = ()

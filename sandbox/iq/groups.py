@@ -36,7 +36,7 @@ def _invited(net: Network, device: Device, jid: Jid, invitation: Node) -> Group:
     group = net.group(jid, device.account.realm)
     if group is None or invitation.text("code", "") != group.invite:
         raise IqError(406, "not-acceptable")
-    if 0 < int(invitation.text("expiration", "0")) < now():
+    if 0 < invitation.number("expiration", 0) < now():
         raise IqError(410, "gone")
     return group
 
@@ -109,7 +109,7 @@ def _change(net: Network, device: Device, group: Group, change: Node) -> list[No
             group.flags.discard({"not_announcement": "announcement", "unlocked": "locked"}[change.tag])
             groups.announce(net, device, group, node(change.tag, v_id=now()))
         case "ephemeral" | "not_ephemeral":
-            groups.set_timer(net, device, group, int(change.text("expiration", "0")))
+            groups.set_timer(net, device, group, change.number("expiration", 0))
         case "invite":
             group.invite = new_invite()
             net.save_group(group)

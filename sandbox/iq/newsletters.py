@@ -132,7 +132,7 @@ def _of(net: Network, device: Device, jid: Jid) -> Newsletter:
 
 
 def _page(asked: Node, posts: list[Post]) -> list[Node]:
-    count = int(asked.text("count", "0")) or len(posts)
+    count = asked.number("count", 0) or len(posts)
     return [post.describe() for post in posts[-count:]]
 
 
@@ -140,12 +140,12 @@ def _page(asked: Node, posts: list[Post]) -> list[Node]:
 def posts(net: Network, device: Device, iq: Node) -> list[Node]:
     if asked := iq.find("messages"):
         newsletter = _of(net, device, asked.jid("jid"))
-        before = int(asked.text("before", "0"))
+        before = asked.number("before", 0)
         found = [post for id_, post in newsletter.posts.items() if not before or id_ < before]
         return [node("messages", *_page(asked, found), jid=newsletter.jid, t=newsletter.created)]
     if asked := iq.find("message_updates"):
         newsletter = _of(net, device, iq.jid("to"))
-        after = int(asked.text("after", "0"))
+        after = asked.number("after", 0)
         found = [post for id_, post in newsletter.posts.items() if id_ > after]
         listed = node("messages", *_page(asked, found), jid=newsletter.jid)
         return [node("message_updates", listed)]

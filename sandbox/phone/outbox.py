@@ -180,7 +180,7 @@ class Outbox:
         self._told_again[key] = answered + 1
         if len(self._told_again) > MAX_REMEMBERED:
             del self._told_again[next(iter(self._told_again))]
-        message, count = Message.FromString(sent.message), int(retry.text("count", "1"))
+        message, count = Message.FromString(sent.message), retry.number("count", 1)
         attrs: dict[str, Any] = {"id": sent.id, "type": stanza_type(message), "edit": edit_attribute(message)}
         attrs |= {"t": sent.t}
         plaintext = message.SerializeToString()

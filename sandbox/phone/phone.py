@@ -119,7 +119,7 @@ class Phone:
             chat = origin if shared else (stanza.optional_jid("recipient") or sender).bare
             if message.HasField("deviceSentMessage"):
                 message = message.deviceSentMessage.message
-            t = int(stanza.text("t", str(now())))
+            t = stanza.number("t", now())
             entry = Received(self.inbox.next_seq(), id_, chat, sender.bare, from_me, t, message.SerializeToString())
             self.inbox.keep(entry, message, author)
         self._receipt(id_, origin, participant, "sender" if from_me else None)
@@ -134,7 +134,7 @@ class Phone:
                 self.inbox.save(post)
             return
         Message.FromString(plaintext)  # a post that is none is not kept
-        t, server_id = int(stanza.text("t", str(now()))), int(stanza.text("server_id", "0"))
+        t, server_id = stanza.number("t", now()), stanza.number("server_id", 0)
         entry = Received(self.inbox.next_seq(), id_, newsletter, newsletter, False, t, plaintext, server_id=server_id)
         self.inbox.append("inbox", entry)
 

@@ -186,6 +186,9 @@ class Driver:
         sent = neonize.send_message(jid, built)
         return {"id": sent.ID, "server_id": sent.ServerID}
 
+    def contact(self, client: str, jid: str) -> str:
+        return self.clients[client].neonize.contact.get_contact(_jid(jid)).FullName
+
     def revoke(self, client: str, to: str, id: str) -> str:
         neonize = self.clients[client].neonize
         return neonize.revoke_message(_jid(to), neonize.me.JID, id).ID

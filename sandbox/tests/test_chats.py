@@ -102,6 +102,15 @@ def test_a_clients_status_post_reaches_the_chosen(clients: ClientProcess) -> Non
     clients.expect(client="alice", event="receipt", ids=[sent["id"]], type="READ")
 
 
+def test_a_clients_status_post_reaches_the_contacts_of_its_phone(clients: ClientProcess) -> None:
+    kept, dropped = new_phone(clients), new_phone(clients)
+    clients.sandbox("save_contacts", phone=BOB, contacts={kept: "Kept", dropped: "Dropped"})
+    clients.sandbox("save_contacts", phone=BOB, contacts={dropped: "", kept: "Kept Well"})
+    wait_until(lambda: clients("contact", "bob", jid=f"{kept}@s.whatsapp.net") == "Kept Well", "the name")
+    sent = clients("send_any", "bob", to="status@broadcast", message={"extendedTextMessage": {"text": "I am"}})
+    assert received(clients, kept, sent["id"])["from"] == BOB
+
+
 def test_a_phones_status_post_reaches_its_contacts_or_the_chosen(clients: ClientProcess) -> None:
     phone, other = new_phone(clients), new_phone(clients)
     clients.sandbox("save_contacts", phone=phone, contacts={ALICE: "Alice", other: "Other"})

@@ -11,6 +11,7 @@ from sandbox.protos import Message
 from sandbox.state import State
 from sandbox.wire import Jid, encode, node
 
+from .calling import Caller
 from .linking import device_of, linked, log_in, upload_prekey, waiting
 
 ALICE, BOB = "491700000001", "491700000002"
@@ -94,6 +95,41 @@ async def test_a_message_to_a_phone_is_saved_with_all_that_follows_from_it(tmp_p
     second.accounts[ALICE].phone.send(BOB, Message(conversation="third"))
     assert (len(second.accounts[ALICE].phone.inbox.received), len(again.inbox.received)) == (1, 3)
     assert again.failures == 0
+    state.close()
+
+
+async def test_what_phones_wrote_changed_and_posted_is_there_after_a_restart(tmp_path: Path, network: Network) -> None:
+    state, first = await reopened(tmp_path, network.media)
+    call = Caller(first)
+    for number in (ALICE, BOB):
+        await call("create_phone", phone=number)
+    await call("save_contacts", phone=ALICE, contacts={BOB: "Bob"})
+    await call("status_privacy", phone=ALICE, type="whitelist", phones=[BOB])
+    poll = {"question": "Lunch?", "options": ["Pizza", "Salad"]}
+    asked = (await call("send_message", phone=ALICE, to=BOB, type="poll", content=poll))["id"]
+    await call("send_message", phone=ALICE, to="status@broadcast", type="text", content={"body": "I am"})
+    vote = {"message_id": asked, "options": ["Pizza"]}
+    await call("send_message", phone=BOB, to=ALICE, type="poll_vote", content=vote)
+    news = (await call("create_newsletter", phone=ALICE, name="News"))["jid"]
+    await call("follow_newsletter", phone=BOB, newsletter=news)
+    await call("send_message", phone=ALICE, to=news, type="text", content={"body": "post"})
+    before = [await call(m, phone=n) for m in ("messages", "sent") for n in (ALICE, BOB)]
+    before.append(await call("newsletter", newsletter=news))
+    state.flush()
+    state._db.close()  # no orderly end
+
+    state, second = await reopened(tmp_path, network.media)
+    call = Caller(second)
+    after = [await call(m, phone=n) for m in ("messages", "sent") for n in (ALICE, BOB)]
+    after.append(await call("newsletter", newsletter=news))
+    assert after == before
+    assert after[2]["results"][0]["votes"] == {BOB: ["Pizza"]}
+    alice = second.accounts[ALICE]
+    assert (alice.contacts, alice.correspondents) == ({BOB: "Bob"}, {BOB})
+    assert [reader.number for reader in second.status_readers(alice)] == [BOB]
+    await call("send_message", phone=ALICE, to=news, type="text", content={"body": "another"})
+    posts = (await call("newsletter", newsletter=news))["posts"]
+    assert [post["server_id"] for post in posts] == [101, 102]
     state.close()
 
 
