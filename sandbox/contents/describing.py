@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -13,14 +14,16 @@ from .kinds import MEDIA, POLLS, TYPES, VIEW_ONCE, content_of, unwrapped
 Described = dict[str, Any]
 
 
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode()
+def _plain(value: Any) -> Any:
+    """As JSON has it: bytes in base64, and what is no number by its name."""
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _fields(part: Any, names: dict[str, str]) -> Described:
-    """Those of the protobuf's fields that are set, under other names; bytes in base64."""
-    found = {ours: getattr(part, theirs) for theirs, ours in names.items() if part.HasField(theirs)}
-    return {name: _base64(value) if isinstance(value, bytes) else value for name, value in found.items()}
+    """Those of the protobuf's fields that are set, under other names."""
+    return {ours: _plain(getattr(part, theirs)) for theirs, ours in names.items() if part.HasField(theirs)}
 
 
 _ATTACHMENT = {

@@ -69,7 +69,7 @@ class LiveLocation(Shape):
     latitude: float
     longitude: float
     accuracy_m: UInt32 = 0
-    speed_mps: float = 0
+    speed_mps: Annotated[float, Meta(ge=0, le=1e6)] = 0
     heading_degrees: UInt32 = 0
     caption: str = ""
     sequence: Number = 0

@@ -148,8 +148,8 @@ class MessageMethods(Methods):
                 if ((await owner.showing.attachment(entry)) or {}).get("size", 0) > MAX_INLINE:
                     raise TooLarge(f"more than {MAX_INLINE} bytes go into a file")
                 found, data = await asyncio.to_thread(in_memory, owner, entry)
-        except OSError as e:
-            raise BadArguments(f"cannot write the file: {e.strerror}") from e
+        except (OSError, ValueError) as e:
+            raise BadArguments(f"cannot write the file: {getattr(e, 'strerror', e)}") from e
         if found is None or found["status"] != "ok":
             raise MessageNotFound(f"the attachment is {found['status']}" if found else f"{id} has no attachment")
         return found | ({} if path else {"data": base64.b64encode(data).decode()})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sandbox import message_secrets
@@ -67,8 +66,8 @@ def upload(phone: Phone, to: Jid, kind: str, file: shapes.File) -> Stored:
         try:
             with open(file.path, "rb") as source:
                 return store(media, number, pieces_of(source), info)
-        except OSError as e:
-            raise BadArguments(f"cannot read {Path(file.path).name}: {e.strerror}") from e
+        except (OSError, ValueError) as e:
+            raise BadArguments(f"cannot read the file: {getattr(e, 'strerror', e)}") from e
     pieces: Iterable[bytes] = [file.data] if file.data is not None else random_pieces(file.length or 0)
     return store(media, number, pieces, info)
 

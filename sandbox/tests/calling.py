@@ -11,6 +11,8 @@ from sandbox.control import Control, dispatch
 from sandbox.errors import ControlError
 from sandbox.network import Network
 
+ALICE, BOB, CHARLIE = "491700000001", "491700000002", "491700000003"
+
 
 class Caller:
     """Calls methods as the socket does."""

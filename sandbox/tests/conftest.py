@@ -9,6 +9,7 @@ from sandbox.media import MediaStore
 from sandbox.network import Network
 from sandbox.state import State
 
+from .calling import ALICE, BOB, CHARLIE, Caller
 from .harness import ClientProcess, SandboxProcess
 
 
@@ -56,3 +57,13 @@ def state() -> Iterator[State]:
 def network(state: State, cache: Path, tmp_path: Path) -> Network:
     """A network without sockets."""
     return Network(state, MediaStore(0, cache, tmp_path / "media", "token"))
+
+
+@pytest.fixture
+async def call(network: Network) -> Caller:
+    """Alice and Bob have phones in one realm, Charlie in another."""
+    caller = Caller(network)
+    await caller("create_phone", phone=ALICE, name="Alice", realm="one")
+    await caller("create_phone", phone=BOB, name="Bob", realm="one")
+    await caller("create_phone", phone=CHARLIE, name="Charlie", realm="two")
+    return caller

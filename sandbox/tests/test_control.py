@@ -10,22 +10,9 @@ import pytest
 from sandbox.control import MAX_INLINE, MAX_TEXT, dispatch
 from sandbox.errors import ControlError
 from sandbox.model import MAX_INBOX
-from sandbox.network import Network
 from sandbox.phone import Received
 
-from .calling import Caller
-
-ALICE, BOB, CHARLIE = "491700000001", "491700000002", "491700000003"
-
-
-@pytest.fixture
-async def call(network: Network) -> Caller:
-    """Alice and Bob have phones in one realm, Charlie in another."""
-    caller = Caller(network)
-    await caller("create_phone", phone=ALICE, name="Alice", realm="one")
-    await caller("create_phone", phone=BOB, name="Bob", realm="one")
-    await caller("create_phone", phone=CHARLIE, name="Charlie", realm="two")
-    return caller
+from .calling import ALICE, BOB, CHARLIE, Caller
 
 
 async def test_a_phone_is_made_once_and_belongs_to_its_realm(call: Caller) -> None:
