@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import os
 from typing import Any
 
 import pytest
 
 from .harness import ClientProcess, Refused, wait_until
-from .test_types import b64, lid, received
-
-ALICE, BOB = "491700000001", "491700000002"
-_numbers = itertools.count(491713000000)
-
-
-def new_phone(clients: ClientProcess, name: str = "Customer") -> str:
-    number = str(next(_numbers))
-    clients.sandbox("create_phone", phone=number, name=name)
-    return number
+from .phones import ALICE, BOB, b64, lid, new_phone, received
 
 
 def posts(clients: ClientProcess, newsletter: str) -> list[dict[str, Any]]:

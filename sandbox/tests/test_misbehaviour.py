@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import os
 import time
 from collections.abc import Iterator
@@ -14,9 +13,8 @@ from typing import Any
 import pytest
 
 from .harness import ClientProcess, wait_until
-from .test_types import b64, received
+from .phones import b64, new_phone, received
 
-_numbers = itertools.count(491714000000)
 NONE = {
     "ack_error": 0,
     "ack_error_count": 0,
@@ -29,12 +27,6 @@ NONE = {
     "media_delay": 0,
     "media_rate": 0,
 }
-
-
-def new_phone(clients: ClientProcess, name: str = "Customer") -> str:
-    number = str(next(_numbers))
-    clients.sandbox("create_phone", phone=number, name=name)
-    return number
 
 
 @pytest.fixture(scope="module")
