@@ -18,7 +18,8 @@ def _texts(tree: ast.AST) -> set[str]:
 
 
 def _used(source: ast.AST) -> Iterator[str]:
-    """The codes that a source names: as the first argument of Problem, or in the table of exceptions."""
+    """The codes that a source names: as the first argument of Problem, in the table of exceptions, or as
+    a key of _DETAILS."""
     for node in ast.walk(source):
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Problem":
             first = node.args[0]
@@ -27,6 +28,8 @@ def _used(source: ast.AST) -> Iterator[str]:
                 yield from _texts(first.body) | _texts(first.orelse)
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "_CODES":
             yield from _texts(node.value)
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "_DETAILS":
+            yield from (key.value for key in getattr(node.value, "keys", []))
 
 
 def _sources() -> Iterator[Path]:
