@@ -26,7 +26,7 @@ from config import bulk, metrics
 from config.api.problems import Problem
 from config.ids import InvalidId, to_uuid
 from config.timestamps import iso
-from instances import wakeup
+from instances import settings, wakeup
 from instances.access import admitted
 from instances.models import Instance
 from instances.services import draft
@@ -48,16 +48,18 @@ from webhooks import events
 log = structlog.get_logger(__name__)
 GROUP_MESSAGES = 1000  # a group takes no further request when it has so many
 _LARGE = 20  # a batch of so many need not wait for company
-_DEADLOCK = "40P01"
+_DEADLOCK, _UNIQUE = "40P01", "23505"
 _COLUMNS = (
     "id", "organization", "instance", "direction", "status", "type", "content", "attributes", "media", "text", "chat",
-    "chat_lid", "sender_name", "origin", "history", "secret", "client_ref", "attempts", "send_at", "created_at",
+    "chat_lid", "sender_name", "origin", "history", "secret", "client_ref", "unique_ref", "attempts", "send_at",
+    "created_at",
 )  # fmt: skip
 
 
 # By hand: the ORM takes longer to build this query than the database to answer it.
 _INSTANCES = """
-SELECT i.id, i.organization_id, i.network, i.name, i.wanted, i.state, i.device_jid, i.phone, i.lid, w.queue
+SELECT i.id, i.organization_id, i.network, i.name, i.wanted, i.state, i.device_jid, i.phone, i.lid, i.settings,
+  w.queue
 FROM instances_instance i LEFT JOIN instances_worker w ON w.id = i.holder_id
 WHERE i.id IN ({})
 """
@@ -114,7 +116,7 @@ class Acceptor:
             self._run(group)
         except Exception as error:
             group = group or self._group()
-            if getattr(error.__cause__, "sqlstate", None) == _DEADLOCK:  # with a session worker that gives quota back
+            if _state(error.__cause__) == _DEADLOCK:  # with a session worker that gives quota back
                 self._run(group)
                 return
             if len(group) > 1 and not isinstance(error, OperationalError | InterfaceError):
@@ -128,6 +130,11 @@ class Acceptor:
         finally:
             for order in group:
                 order.done = True
+
+
+def _state(error: BaseException | None) -> str | None:
+    """The SQLSTATE of a database's error. SQLite has no other processes to race with: its writers take turns."""
+    return getattr(error, "sqlstate", None)
 
 
 acceptor = Acceptor()
@@ -150,6 +157,11 @@ class _Candidate:
     @property
     def meter(self) -> tuple[str, str]:
         return self.instance.organization_id, self.instance.network
+
+    @property
+    def ref(self) -> tuple[str, str] | None:
+        """What no other message may have."""
+        return (self.instance.id, self.message.unique_ref) if self.message.unique_ref else None
 
     @property
     def messages(self) -> list[Message]:
@@ -191,7 +203,12 @@ def _commit(group: list[Order]) -> None:
 def _keep(accepted: list[_Candidate], alerts: list[events.Draft]) -> None:
     """Write what was accepted: rows, counts, events; then the lanes are woken and the files made ready."""
     rows = [row for one in accepted for row in (one, *one.items)]
-    bulk.insert(Message, _COLUMNS, [_row(one.message) for one in rows])
+    try:
+        bulk.insert(Message, _COLUMNS, [_row(one.message) for one in rows])
+    except Exception as error:
+        if any(one.ref for one in rows) and _UNIQUE in (_state(error), _state(error.__cause__)):
+            raise kept.Raced from error  # another process took a client_ref just now
+        raise
     usage.add((*one.meter, one.instance.id, one.message.type, Direction.OUTBOUND.value) for one in rows)
     events.append([*alerts, *(draft(one.instance, f"message.{one.message.status}", one.data) for one in rows)])
     _wake({one.instance.id: one.instance for one in rows}.values())
@@ -323,7 +340,25 @@ class _Bench:
 def _judged(orders: list[Order], now: datetime) -> list[list[_Candidate | Problem]]:
     """What becomes of each order's messages as far as their instances go."""
     bench = _Bench(orders, now)
-    return [[bench.judge(order.actor, one) for one in order.outgoing] for order in orders]
+    judged = [[bench.judge(order.actor, one) for one in order.outgoing] for order in orders]
+    if any(isinstance(one, _Candidate) and one.message.unique_ref for row in judged for one in row):
+        _refuse_taken(judged)
+    return judged
+
+
+def _refuse_taken(judged: list[list[_Candidate | Problem]]) -> None:
+    """Put a problem in the place of each message whose unique reference has another one, in the ledger or before it."""
+    asked = {one.ref for row in judged for one in row if isinstance(one, _Candidate) and one.ref}
+    instance_ids, refs = {instance_id for instance_id, _ in asked}, {ref for _, ref in asked}
+    found = Message.objects.filter(instance_id__in=instance_ids, unique_ref__in=refs)
+    taken = {(row.instance_id, str(row.unique_ref)): row.id for row in found.only("instance_id", "unique_ref", "id")}
+    for order in judged:
+        for place, one in enumerate(order):
+            if not isinstance(one, _Candidate) or one.ref is None:
+                continue
+            if (other := taken.setdefault(one.ref, one.message.id)) != one.message.id:
+                detail = f"The message {other} has this client_ref."
+                order[place] = Problem("client_ref_taken", detail, message_id=other)
 
 
 def check_can_send(instance: Instance) -> None:
@@ -354,10 +389,17 @@ def _message(one: Outgoing, instance: Instance, now: datetime, secret: bytes) ->
         chat_lid=str(one.to) if one.to.server == LID else None,
         origin=one.origin,
         client_ref=one.client_ref,
+        unique_ref=one.client_ref if _must_be_unique(one, instance) else None,
         secret=secret,
         send_at=one.send_at,
         created_at=now,
     )
+
+
+def _must_be_unique(one: Outgoing, instance: Instance) -> bool:
+    if one.unique_ref is None:
+        return bool(instance.settings) and settings.of(instance).client_ref_unique
+    return one.unique_ref
 
 
 def _row(message: Message) -> tuple[Any, ...]:
@@ -379,6 +421,7 @@ def _row(message: Message) -> tuple[Any, ...]:
         message.history,
         message.secret,
         message.client_ref,
+        message.unique_ref,
         message.attempts,
         message.send_at,
         message.created_at,

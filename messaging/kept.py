@@ -16,7 +16,7 @@ from messaging.orders import Order
 
 
 class Raced(Exception):
-    """Another process kept an answer under one of the keys just now: look again."""
+    """Another process was faster with one of the keys or references just now: look again."""
 
 
 def without_replays(orders: Sequence[Order]) -> list[Order]:

@@ -32,6 +32,7 @@ from messaging.ledger import HANDLERS, Claim, Outcome, PutBack, fail_waiting
 from messaging.models import Message
 from messaging.receiving import groups
 from messaging.receiving import handlers as receiving
+from messaging.scheduling import release_due
 from messaging.states import Status
 
 log = structlog.get_logger(__name__)
@@ -196,6 +197,7 @@ def find_work(instance_ids: list[str]) -> Iterable[str]:
 
 attachments.attach.append(Lane)
 attachments.commands["group"] = groups.look_up
+attachments.find_work.append(release_due)
 attachments.find_work.append(find_work)
 attachments.number_changed.append(fail_waiting)
 writer.handlers.update(HANDLERS | receiving.HANDLERS)

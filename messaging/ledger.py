@@ -23,7 +23,7 @@ from messaging.models import Message
 from messaging.progress import move, report
 from messaging.receiving import changes
 from messaging.receiving.receipts import came_early
-from messaging.states import CHANGES, Status
+from messaging.states import CHANGES, Status, below
 from subscriptions import quota
 from webhooks.events import Draft
 
@@ -108,7 +108,7 @@ def _count(message: Message) -> None:
 def fail_waiting(instance: Instance) -> list[Draft]:
     """End what was accepted for another number: it must not go out from this one."""
     error = {"error_code": "number_changed", "error_detail": "The instance was linked to another number."}
-    waiting = Message.objects.filter(instance=instance, status=Status.QUEUED).order_by("id")
+    waiting = Message.objects.filter(instance=instance, status__in=below(Status.CANCELLED)).order_by("id")
     failed = [message for message in waiting if move(message, Status.FAILED, **error)]
     _give_back([(message, instance) for message in failed])
     return [report(message, instance) for message in failed]

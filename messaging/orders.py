@@ -20,7 +20,8 @@ class Outgoing(NamedTuple):
     """A message to be sent, its fields checked.
 
     ``attributes`` are what goes with the content (models.Message.attributes); ``media`` names its file, by id.
-    ``items`` are the pictures and videos of an album, which become messages of their own.
+    ``items`` are the pictures and videos of an album, which become messages of their own. ``unique_ref``: whether the
+    ``client_ref`` must be new to the instance; None leaves it to the instance's settings.
     """
 
     instance_id: str
@@ -33,6 +34,7 @@ class Outgoing(NamedTuple):
     send_at: datetime | None = None
     origin: str = Origin.API.value
     items: tuple[Outgoing, ...] = ()
+    unique_ref: bool | None = None
 
 
 Verdict = dict[str, Any] | Problem  # the accepted message as clients see it, or why it is refused

@@ -51,6 +51,7 @@ def message_data(message: Message, instance: Instance) -> dict[str, Any]:
         "origin": message.origin,
         "error": _error(message),
         "created_at": iso(message.created_at),
+        "send_at": iso(message.send_at),
         "sent_at": iso(message.sent_at),
         "delivered_at": iso(message.delivered_at),
         "read_at": iso(message.read_at),

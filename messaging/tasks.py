@@ -5,6 +5,7 @@ from datetime import timedelta
 from celery import shared_task
 from django.utils import timezone
 
+from messaging import scheduling
 from messaging.models import EarlyChange, EarlyReceipt
 from messaging.receiving import groups, settling
 
@@ -27,3 +28,9 @@ def sweep_groups() -> None:
     """Find groups whose question got lost or found nobody connected."""
     for instance_id in groups.with_questions():
         learn_groups.delay(instance_id)
+
+
+@shared_task
+def release() -> None:
+    """Let go scheduled messages that are due; session workers do so for the numbers they hold."""
+    scheduling.release_due()

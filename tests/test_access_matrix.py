@@ -189,6 +189,8 @@ ROWS = [
     Row("DELETE /api/opt-outs/{opt_out_id}", "send", "204", "broadcast"),
     Row("GET /api/opt-outs/keywords", "read", "200"),
     Row("PATCH /api/opt-outs/keywords", "manage", "200", body={"stop": ["STOP"], "start": []}),
+    Row("PATCH /api/messages/{message_id}", "send", "400 invalid_request", "message", {"send_at": "2020-01-01T00:00Z"}),
+    Row("DELETE /api/messages/{message_id}", "send", "409 message_already_sent", "message", while_suspended=True),
     Row("GET /api/webhooks", "webhooks", "200"),
     Row("POST /api/webhooks", "webhooks", "201", body={"url": "https://example.com", "events": ["*"]}),
     Row("GET /api/webhooks/{endpoint_id}", "webhooks", "200", "endpoint"),

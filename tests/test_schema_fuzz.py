@@ -55,11 +55,11 @@ SEED = int(os.environ.get("FUZZ_SEED", "3"))
 
 # A request that is well-formed may still be refused for what is the case: 402, 422 and 429 beside the usual ones.
 BEYOND_SCHEMA = {"range", "group", "unknown_plan", "invalid_url", "wrong_password", "past", "network", "not_found"}
-BEYOND_SCHEMA |= {"unknown_timezone", "same_times"}  # of quiet hours
 BEYOND_SCHEMA |= CODES
 # Of templates and tables.
 BEYOND_SCHEMA |= {"invalid_variable", "too_many_variables", "unknown_variable", "missing_variable", "data_for_many"}
 BEYOND_SCHEMA |= {"invalid_csv", "not_utf8", "word"}
+BEYOND_SCHEMA |= {"unknown_timezone", "same_times", "send_at_in_past", "send_at_too_far", "client_ref_missing"}
 _REFUSED = ["2xx", "401", "402", "403", "404", "409", "422", "429"]
 _config = SchemathesisConfig(
     seed=SEED,

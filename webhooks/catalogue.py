@@ -11,7 +11,7 @@ TYPES: dict[str, str] = {
     "instance.connected": "An instance is connected to WhatsApp.",
     "instance.qr": "A new QR code is there to be scanned.",
     "message.queued": "A message was accepted and waits in the lane of its instance.",
-    "message.scheduled": "A message was accepted and waits for its time.",
+    "message.scheduled": "A message was accepted and waits for its time, or was given another one.",
     "message.preparing": "A message was accepted; its file is being fetched or made ready.",
     "message.held": "A message waits: WhatsApp lets the number write to no new contacts now.",
     "message.cancelled": "A message was cancelled before it was sent.",

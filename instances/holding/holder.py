@@ -22,7 +22,7 @@ from instances.models import Instance
 from instances.states import Wanted
 
 log = structlog.get_logger(__name__)
-_LOOK_SECONDS, _FIND_WORK_SECONDS = 1.0, 2.0
+_LOOK_SECONDS, _FIND_WORK_SECONDS = 1.0, 0.5  # so at every look
 _MARGIN_SECONDS = 2.0  # before the lease's end we must be off the network
 
 

@@ -20,7 +20,7 @@ from config.api.operations import (
 from instances.api.schema import InstanceId
 from messaging.api import views
 from messaging.api.payload import MAX_BATCH
-from messaging.api.serializers import MessageQuery, MessagesQuery
+from messaging.api.serializers import MessageChange, MessageQuery, MessagesQuery
 from messaging.kinds import shapes
 from messaging.kinds.examples import EXAMPLES
 from messaging.kinds.sends import SENDS
@@ -88,6 +88,7 @@ class Message(Shape):
     origin: Annotated[Origin | None, Meta(description="`phone`: written on the number's own phone. Null: inbound.")]
     error: MessageError | None
     created_at: Moment
+    send_at: Annotated[Moment | None, Meta(description="When it was to leave, if it was scheduled.")]
     sent_at: Moment | None
     delivered_at: Moment | None
     read_at: Moment | None
@@ -252,6 +253,7 @@ OPERATIONS: Operations = {
             "not_yours",
             "too_old",
             "not_applicable",
+            "client_ref_taken",
             *_OTHER_NETWORK,
         ],
         examples=EXAMPLES,
@@ -268,5 +270,20 @@ OPERATIONS: Operations = {
         "With all that became of it: reactions, votes, receipts of each member, what it said before edits.",
         query=MessageQuery,
         answers={200: MessageDetail},
+    ),
+    views.MessageView.patch: Operation(
+        "Reschedule a message",
+        "Only one that is still `scheduled`.",
+        body=MessageChange,
+        answers={200: Message},
+        problems=["message_not_scheduled"],
+        example={"send_at": "2026-12-24T18:00:00+01:00"},
+    ),
+    views.MessageView.delete: Operation(
+        "Cancel a message",
+        "One that has not left: `scheduled`, `preparing`, `held` or `queued`. It does not count against the quota. "
+        "An album goes with its items. Cancelling again changes nothing.",
+        answers={200: Message},
+        problems=["message_already_sent"],
     ),
 }

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from rest_framework import serializers
@@ -26,6 +27,27 @@ class ChatField(Text):
             return recipient(f"+{text[1:]}" if text.startswith(" ") else text)
         except InvalidJid as error:
             self.fail("invalid_phone_number" if isinstance(error, InvalidPhoneNumber) else "invalid_recipient")
+
+
+class Moment(serializers.DateTimeField):
+    """A moment with its offset from UTC; nothing else is guessed at."""
+
+    default_error_messages = {"no_offset": "The offset from UTC is missing, such as Z or +02:00."}
+
+    def to_internal_value(self, value: Any) -> datetime:
+        if not isinstance(value, str):
+            self.fail("invalid", format="ISO 8601")
+        moment: datetime = super().to_internal_value(value)
+        return moment
+
+    def enforce_timezone(self, value: datetime) -> datetime:
+        if value.tzinfo is None:
+            self.fail("no_offset")
+        return value
+
+
+class MessageChange(Input):
+    send_at = Moment(help_text="When it shall leave, up to 30 days ahead.")
 
 
 class MessagesQuery(Input):

@@ -7,16 +7,16 @@ from rest_framework.response import Response
 from accounts.actor import Actor
 from accounts.permissions import actor_of
 from config.api.pagination import Pages
-from config.api.serializers import checked_query
+from config.api.serializers import checked, checked_query
 from config.api.views import APIView
 from instances import access as instance_access
 from instances.whatsapp.jids import Jid
-from messaging import access
+from messaging import access, scheduling
 from messaging.api import payload, sending
-from messaging.api.serializers import MessageQuery, MessagesQuery
+from messaging.api.serializers import MessageChange, MessageQuery, MessagesQuery
 from messaging.models import Message
 from messaging.receiving import showing
-from messaging.selectors import in_chat
+from messaging.selectors import in_chat, message_data
 
 
 def _filtered(actor: Actor, *, instance: str | None = None, chat: Jid | None = None) -> QuerySet[Message]:
@@ -51,9 +51,19 @@ class BatchView(APIView):
 
 
 class MessageView(APIView):
-    scopes = {"GET": "read"}
+    scopes = {"GET": "read", "PATCH": "send", "DELETE": "send"}
+    while_suspended = {"DELETE"}
 
     def get(self, request: Request, message_id: str) -> Response:
         query = checked_query(MessageQuery, request)
         message = access.message(actor_of(request), message_id)
         return Response(showing.in_full(message, raw=query["raw"] == "true"))
+
+    def patch(self, request: Request, message_id: str) -> Response:
+        message = access.message(actor_of(request), message_id)
+        message = scheduling.reschedule(message=message, **checked(MessageChange, request))
+        return Response(message_data(message, message.instance))
+
+    def delete(self, request: Request, message_id: str) -> Response:
+        message = scheduling.cancel(message=access.message(actor_of(request), message_id))
+        return Response(message_data(message, message.instance))

@@ -11,6 +11,7 @@ from msgspec import UNSET
 from config.timestamps import iso
 from instances.whatsapp.jids import LID, Jid
 from media.references import MediaRef
+from messaging.delivery import with_delivery
 from messaging.kinds import rules
 from messaging.kinds.contents import Album, File
 from messaging.kinds.sends import Envelope, SendAlbum, SendText
@@ -24,6 +25,10 @@ _KINDS = {"gif": "gif", "round": "round", "voice": "voice"}
 
 def outgoing(send: Envelope) -> Outgoing:
     """Raises Problem ``invalid_request`` or ``unsupported_by_engine``."""
+    return with_delivery(_outgoing(send), send)
+
+
+def _outgoing(send: Envelope) -> Outgoing:
     type_ = str(send.__struct_config__.tag)
     to = rules.jid_of(send.to, "/to", to=True)
     rules.check(send, type_, to)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from messaging.delivery import Delivery
 from messaging.kinds import contents
 from messaging.kinds.contents import ONE_SOURCE
 from messaging.kinds.fields import MAX_AUDIENCE, MAX_MENTIONS, ClientRef, MessageId, Person, To
@@ -34,7 +35,7 @@ Audience = Annotated[
 ViewOnce = Annotated[bool, Meta(description="Can be opened a single time.")]
 
 
-class Envelope(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, tag_field="type"):
+class Envelope(Delivery, kw_only=True, tag_field="type"):
     """What every send has."""
 
     instance: str
