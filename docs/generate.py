@@ -25,6 +25,7 @@ def _diagram(transitions: Mapping[str, frozenset[str]]) -> str:
 
 def states() -> str:
     """docs/states.md."""
+    from broadcasts import states as of_broadcasts
     from instances import states as of_instances
     from messaging import states as of_messages
 
@@ -33,7 +34,7 @@ def states() -> str:
         [
             "# States",
             "",
-            "Written by `docs/generate.py` from `instances/states.py` and `messaging/states.py`.",
+            "Written by `docs/generate.py` from the `states.py` of instances, broadcasts and messaging.",
             "",
             "## Instances",
             "",
@@ -42,6 +43,12 @@ def states() -> str:
             "| reason | in words | what to do |",
             "|---|---|---|",
             *reasons,
+            "",
+            "## Broadcasts",
+            "",
+            "A broadcast that is paused for another reason than `user` goes on by itself.",
+            "",
+            _diagram(of_broadcasts.TRANSITIONS),
             "",
             "## Messages",
             "",
