@@ -17,9 +17,9 @@ from media.names import plain_mime_type, safe_name
 MAX_BYTES = 64 * 1024 * 1024  # fetched by itself; more on demand
 
 
-def remember(*, instance: Instance, remote: RemoteFile) -> Media:
-    """The pending row of a received file, due at once if the instance's policy wants it."""
-    due = timezone.now() if is_wanted(instance, remote) else None
+def remember(*, instance: Instance, remote: RemoteFile, fetch: bool = True) -> Media:
+    """The pending row of a received file, due at once if ``fetch`` and the instance's policy say so."""
+    due = timezone.now() if fetch and is_wanted(instance, remote) else None
     return Media.objects.create(
         organization_id=instance.organization_id,
         network=instance.network,

@@ -14,9 +14,9 @@ def wanted(instance: Instance, row: Message, remote: RemoteFile) -> Media:
 
     To be called in the transaction that writes the row, before the row is saved: sets its ``media``, and ``id``,
     ``mime_type``, ``size``, ``sha256``, ``filename`` and ``status`` of its content. One INSERT. What policy leaves
-    out stays ``pending`` and can be asked for later.
+    out, and files of the history, stay ``pending`` and can be asked for later.
     """
-    media = inbound.remember(instance=instance, remote=remote)
+    media = inbound.remember(instance=instance, remote=remote, fetch=not row.history)
     row.media = media
     row.content = {**row.content, **inbound.content_of(media)}
     return media

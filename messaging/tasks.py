@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from messaging import scheduling
 from messaging.models import EarlyChange, EarlyReceipt
-from messaging.receiving import groups, settling
+from messaging.receiving import groups, history, settling
 
 
 @shared_task
@@ -34,3 +34,16 @@ def sweep_groups() -> None:
 def release() -> None:
     """Let go scheduled messages that are due; session workers do so for the numbers they hold."""
     scheduling.release_due()
+
+
+@shared_task
+def import_history(part_id: int) -> None:
+    """Take over a part of a phone's history."""
+    history.import_part(part_id)
+
+
+@shared_task
+def sweep_history() -> None:
+    """Find parts whose task got lost or died on the way."""
+    for part_id in history.waiting():
+        import_history.delay(part_id)

@@ -34,6 +34,7 @@ TYPES: dict[str, str] = {
     "message.revoked": "A message was deleted for everybody; `data` is the deletion, which names it.",
     "message.poll_vote": "Somebody voted in a poll; `data` is the vote, which names it and replaces an earlier one.",
     "message.receipt": "A message to many was delivered to, read or played by one of them.",
+    "history.synced": "A part of the phone's history was taken over; `data` has how far it is and what was new.",
     "chat.presence": "Somebody writes, records, or ceased to; it is not kept.",
     "subscription.usage": "80 % or 100 % of the month's messages are used; `data` has the figures. It has no instance.",
 }

@@ -17,13 +17,16 @@ import threading
 import time
 from typing import Any
 
+from google.protobuf.message import DecodeError
+
 from instances.whatsapp.client import Client
 from instances.whatsapp.failures import SendFailed
 from instances.whatsapp.library import proto
 from instances.whatsapp.translating.values import jid_of
 
-_PAIRED, _CONNECTED, _MESSAGE, _RECEIPT = 2, 3, 17, 18
+_PAIRED, _CONNECTED, _HISTORY, _MESSAGE, _RECEIPT = 2, 3, 13, 17, 18
 _DRAIN_SECONDS, _DRAIN_LIMIT_SECONDS = 0.3, 5.0
+_HISTORY_SECONDS = 20.0  # for a part of the history that was announced: nobody announces it again
 _output = threading.Lock()
 
 
@@ -32,12 +35,21 @@ def say(**line: Any) -> None:
         print(json.dumps(line), flush=True)
 
 
+def _announces_history(raw: bytes) -> bool:
+    try:
+        message = proto.Message.FromString(raw).Message
+    except DecodeError:
+        return False
+    return bool(message.protocolMessage.HasField("historySyncNotification"))
+
+
 class Linker:
     def __init__(self, store_name: str) -> None:
-        codes = frozenset({_PAIRED, _CONNECTED, _MESSAGE, _RECEIPT})
+        codes = frozenset({_PAIRED, _CONNECTED, _HISTORY, _MESSAGE, _RECEIPT})
         self.client = Client(store_name, None, codes, self._event, self._qr, lambda text: say(status=text))
         self._showing = threading.Event()
         self._last = time.monotonic()
+        self._announced = 0  # parts of the history that are being downloaded
 
     def _qr(self, code: str, seconds: int) -> None:
         say(qr=code, seconds=seconds)
@@ -51,10 +63,14 @@ class Linker:
         elif code == _CONNECTED:
             threading.Thread(target=self._finish, daemon=True).start()
         else:
+            self._announced += _announces_history(raw) if code == _MESSAGE else -(code == _HISTORY)
             say(event=code, raw=base64.b64encode(raw).decode())
 
     def _finish(self) -> None:
         """Hand over: no more from the socket, then what is queued, then the end."""
+        deadline = time.monotonic() + _HISTORY_SECONDS
+        while self._announced > 0 and time.monotonic() < deadline:
+            time.sleep(0.02)
         self.client.disconnect()
         deadline = time.monotonic() + _DRAIN_LIMIT_SECONDS
         while time.monotonic() < deadline and time.monotonic() - self._last < _DRAIN_SECONDS:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from instances.holding.writer import Handler
-from instances.whatsapp.news import Inbound, ReadOnPhone, Receipt, Typing
+from instances.whatsapp.news import HistoryBlob, Inbound, ReadOnPhone, Receipt, Typing
+from messaging.receiving import history
 from messaging.receiving.messages import inbound, typing
 from messaging.receiving.receipts import read_on_phone, receipts
 
@@ -12,4 +13,5 @@ HANDLERS: dict[type, Handler] = {
     Inbound: inbound,
     ReadOnPhone: read_on_phone,
     Typing: typing,
+    HistoryBlob: history.keep,
 }

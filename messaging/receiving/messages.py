@@ -11,9 +11,11 @@ from typing import Any
 from django.db import transaction
 
 from config import metrics
+from instances import settings
 from instances.holding.writer import Item, Written
 from instances.models import Instance
 from instances.services import draft
+from instances.whatsapp.jids import BROADCAST, GROUP, NEWSLETTER
 from instances.whatsapp.news import Inbound, Key
 from messaging import fetching
 from messaging.chats import touched
@@ -80,6 +82,7 @@ def inbound(items: list[Item], held: dict[str, Instance]) -> Written:
 
 def write(news: Sequence[tuple[Instance, Inbound]]) -> list[Draft]:
     """Write messages in a transaction with their instances locked; returns the events, of history too."""
+    news = [(instance, one) for instance, one in news if _wanted(settings.of(instance).receive, one)]
     known = _known(news)
     arrivals: list[_Arrival] = []
     for instance, one in news:
@@ -96,6 +99,12 @@ def write(news: Sequence[tuple[Instance, Inbound]]) -> list[Draft]:
             fetching.wanted(arrival.instance, arrival.row, arrival.news.file)
     _save(arrivals)
     return _told(arrivals, known)
+
+
+def _wanted(receive: settings.Receive, news: Inbound) -> bool:
+    """Whether the instance's settings have it kept. What the owner wrote is kept like what others wrote."""
+    by_server = {GROUP: receive.groups, BROADCAST: receive.status, NEWSLETTER: receive.channels}
+    return by_server.get(news.chat.rpartition("@")[2], True)
 
 
 def _direction(news: Inbound) -> str:
@@ -156,7 +165,8 @@ def _save(arrivals: Sequence[_Arrival]) -> None:
 def _keep_raw(arrivals: Iterable[_Arrival]) -> None:
     rows = []
     for one in arrivals:
-        data = zlib.compress(one.news.raw, 1) if one.news.raw else b""
+        wanted = one.news.raw and settings.of(one.instance).receive.raw
+        data = zlib.compress(one.news.raw, 1) if wanted else b""
         if data and len(data) <= _LONGEST_RAW:
             rows.append(RawMessage(message=one.row, data=data))
     if rows:

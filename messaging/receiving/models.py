@@ -130,7 +130,6 @@ class HistoryPart(models.Model):
     instance = models.ForeignKey(Instance, on_delete=models.CASCADE, related_name="+")
     data = models.BinaryField(help_text="neonize.HistorySync, serialized, compressed with zlib")
     done = models.PositiveIntegerField(default=0, help_text="How many of its messages are dealt with")
-    chats = models.PositiveIntegerField(default=0)
     messages = models.PositiveIntegerField(default=0, help_text="How many were new")
     attempts = models.PositiveSmallIntegerField(default=0)
     due_at = models.DateTimeField(default=timezone.now, db_index=True)
