@@ -1,4 +1,4 @@
-"""Inserting and updating many rows at the cost of the database, not of the ORM."""
+"""Writing many rows at the cost of the database, not of the ORM."""
 
 from __future__ import annotations
 
@@ -77,6 +77,20 @@ def update(
     with connection.cursor() as cursor:
         cursor.execute(statement, values)
         return int(cursor.rowcount)
+
+
+def values(model: type[models.Model], fields: Sequence[str], rows: Sequence[Sequence[Any]]) -> tuple[str, list[Any]]:
+    """``VALUES (…), (…)`` and its parameters, for a common table expression with columns like these fields."""
+    found = [cast(_Field, model._meta.get_field(name)) for name in fields]
+    adapters = [_adapter(field) for field in found]
+    parameters = [
+        value if adapt is None else adapt(value) for row in rows for adapt, value in zip(adapters, row, strict=True)
+    ]
+    place = ", ".join(["%s"] * len(found))
+    first = place
+    if connection.vendor == "postgresql":  # the first row says the types; a column of NULLs would be text
+        first = ", ".join(f"%s::{field.cast_db_type(connection)}" for field in found)
+    return f"VALUES ({'), ('.join([first, *[place] * (len(rows) - 1)])})", parameters
 
 
 def _adapter(field: _Field) -> _Adapter | None:

@@ -16,20 +16,20 @@ log = structlog.get_logger(__name__)
 
 
 def settle(store: Store, rows: Sequence[Message]) -> Iterator[Outcome]:
-    """What became of messages whose sending a dead process had begun: all of one batch, in the order of the lane.
+    """What became of messages whose sending was begun and not recorded, in the order given.
 
-    The number must be offline. The lane begins a message only when the one before has its
-    acknowledgement or its failure is written, so only the last one begun can be in doubt.
+    The number must be offline. A message is begun only when the one before has its acknowledgement or its
+    failure is written, so only the last one begun can be in doubt. The store knows the order of beginning.
     """
-    traces = [store.trace(bytes(row.secret)) for row in rows]
-    begun = [place for place, (_, wa_id) in enumerate(traces) if wa_id is not None]
-    for place, (row, (trace, wa_id)) in enumerate(zip(rows, traces, strict=True)):
-        log.info("doubt_settled", message=row.pk, trace=trace.name, last=place in begun[-1:])
+    trails = [store.trace(bytes(row.secret)) for row in rows]
+    last = max((trail.place for trail in trails), default=0)
+    for row, (trace, wa_id, place) in zip(rows, trails, strict=True):
+        log.info("doubt_settled", message=row.pk, trace=trace.name, last=place == last)
         if trace is not Trace.POSSIBLE:
             store.forget_secret(bytes(row.secret))
             detail = "The worker ended before the message left."
             yield Outcome(row.pk, Status.QUEUED, error_code="worker_lost", error_detail=detail)
-        elif wa_id is not None and place < begun[-1]:
+        elif wa_id is not None and place < last:
             yield Outcome(row.pk, Status.SENT, wa_id, datetime.now(UTC))
         else:
             detail = "The worker ended while the message was being sent; a receipt will tell."

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Iterable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from datetime import UTC, datetime
 from typing import Any
 
@@ -47,8 +48,12 @@ class Lane:
         self._held = held
         self._awake = threading.Event()
         self._stopping = threading.Event()
-        self._busy = threading.Lock()  # held from a claim to the end of its sends
+        self._busy = threading.Lock()  # held from the first claim until nothing is claimed and not begun
         self._heard: dict[str, float] = {}  # chat -> when its last inbound message came (monotonic)
+        self._rows: deque[Message] = deque()  # claimed, in the order of sending
+        self._claim: Future[list[Message]] | None = None  # the claim of the next ones, under way
+        self._more = False  # whether more may be queued than was claimed
+        self._unwritten: deque[Future[Any]] = deque()  # outcomes on their way to the database
         self._thread: threading.Thread | None = None
 
     # --- for the connection -----------------------------------------------------------------
@@ -90,8 +95,7 @@ class Lane:
             self._awake.clear()
             try:
                 wakeup.answered(self._held.instance_id)
-                while self._send_batch():
-                    pass
+                self._send_queued()
             except LeaseLost:
                 return
             except Exception:
@@ -109,6 +113,11 @@ class Lane:
         self._awake.set()
 
     def _settle(self) -> None:
+        """Find out what became of the messages that are neither waiting nor recorded."""
+        self._rows.clear()
+        wait([*self._unwritten, *filter(None, [self._claim])])
+        self._unwritten.clear()
+        self._claim = None
         try:
             begun = Message.objects.filter(instance_id=self._held.instance_id, status=Status.SENDING)
             rows = list(begun.order_by("id"))
@@ -121,28 +130,58 @@ class Lane:
     def _may_send(self) -> bool:
         return self._held.online and not self._stopping.is_set()
 
-    def _send_batch(self) -> bool:
-        """Claim and send the next messages; False when there is nothing left that may be sent now."""
+    def _send_queued(self) -> None:
+        """Send what is queued until nothing is left that may be sent now.
+
+        The lane never waits for the commit of a message that was sent: it is recorded, and the next ones are
+        claimed, while others are being sent.
+        """
+        again, self._more = False, True
         with self._busy:
-            if not self._may_send:
-                return False
-            rows: list[Message] = self._held.write(Claim(BATCH)).result()
-            written: list[Future[Any]] = []
-            done, again = 0, False
-            while done < len(rows) and self._may_send and not again:
-                outcome = self._send(rows[done])
-                written.append(self._held.write(outcome))
-                if outcome.status != Status.SENT:
-                    written[-1].result()  # `settle` relies on it
+            while self._may_send and not again and (row := self._next()):
+                outcome = self._send(row)
+                self._record(outcome)
                 again = outcome.status == Status.QUEUED
-                done += 1
-            if rest := tuple(row.pk for row in rows[done:]):
-                written.append(self._held.write(PutBack(rest)))
-            for future in written:
-                future.result()
+            self._put_back()
         if again:
             self._stopping.wait(_RETRY_SECONDS)
-        return bool(rows)
+            self._awake.set()
+
+    def _next(self) -> Message | None:
+        """The next claimed message; None when there is none. Claims more before they run out."""
+        if self._awake.is_set() and self._claim is None:
+            self._awake.clear()
+            wakeup.answered(self._held.instance_id)
+            self._more = True
+        if self._more and self._claim is None and len(self._rows) < BATCH:
+            self._claim = self._held.write(Claim(BATCH), urgent=len(self._rows) < BATCH // 2)
+        if not self._rows:
+            self._take_claimed()
+        return self._rows.popleft() if self._rows else None
+
+    def _take_claimed(self) -> None:
+        if self._claim is None:
+            return
+        claim, self._claim = self._claim, None
+        rows = claim.result()
+        self._rows.extend(rows)
+        self._more = len(rows) == BATCH
+
+    def _record(self, outcome: Outcome) -> None:
+        """Have an outcome written. Only after the commit of a failure may the next message be begun."""
+        written = self._held.write(outcome, urgent=outcome.status != Status.SENT)
+        if outcome.status != Status.SENT:
+            written.result()  # `settle` relies on it
+        self._unwritten.append(written)
+        while self._unwritten and self._unwritten[0].done():
+            self._unwritten.popleft().result()
+
+    def _put_back(self) -> None:
+        """Give back what was claimed and not begun."""
+        self._take_claimed()
+        if rest := tuple(row.pk for row in self._rows):
+            self._held.write(PutBack(rest)).result()
+            self._rows.clear()
 
     def _send(self, row: Message) -> Outcome:
         self._let_settle(row)
@@ -172,9 +211,9 @@ class Lane:
         if failure.outcome == "retry":
             self._held.store.forget_secret(bytes(row.secret))
             return Outcome(row.pk, Status.QUEUED, **words)
-        trace, wa_id = self._held.store.trace(bytes(row.secret))
-        if trace is Trace.POSSIBLE:
-            return Outcome(row.pk, Status.UNCONFIRMED, wa_id, **words)
+        trail = self._held.store.trace(bytes(row.secret))
+        if trail.trace is Trace.POSSIBLE:
+            return Outcome(row.pk, Status.UNCONFIRMED, trail.wa_id, **words)
         self._held.store.forget_secret(bytes(row.secret))
         return Outcome(row.pk, Status.QUEUED, **words)
 

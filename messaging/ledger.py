@@ -10,16 +10,16 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from config import metrics
+from config import bulk, metrics
 from instances.holding.writer import Handler, Item, Written
 from instances.models import Instance
 from instances.whatsapp.failures import OFFLINE
 from messaging.chats import touched
-from messaging.models import Message
+from messaging.models import EarlyChange, EarlyReceipt, Message
 from messaging.progress import move, report
 from messaging.receiving import changes
 from messaging.receiving.receipts import came_early
@@ -28,6 +28,29 @@ from subscriptions import quota
 from webhooks.events import Draft
 
 MAX_ATTEMPTS = 10
+_TABLE = Message._meta.db_table
+_INSTANCE = Message._meta.get_field("instance").target_field
+# The status is asked for twice: a message may be cancelled while the statement waits for its row.
+_CLAIM = f"""
+UPDATE {_TABLE} SET status = 'sending', attempts = attempts + 1
+WHERE status = 'queued' AND id IN (
+  SELECT id FROM {_TABLE} WHERE instance_id = %s AND status = 'queued' ORDER BY id LIMIT %s
+)
+RETURNING *
+"""  # noqa: S608 (words of ours)
+# All columns, for RETURNING: SQLite refuses an asterisk there.
+_COLUMNS = ", ".join(f"{_TABLE}.{field.column}" for field in Message._meta.concrete_fields)
+_SENT = f"""
+WITH outcome (id, wa_id, sent_at) AS ({{}})
+UPDATE {_TABLE} SET
+  status = 'sent', wa_id = outcome.wa_id, sent_at = outcome.sent_at, error_code = NULL, error_detail = NULL
+FROM outcome WHERE {_TABLE}.id = outcome.id AND status IN ('sending', 'unconfirmed')
+RETURNING {_COLUMNS},
+  EXISTS (SELECT 1 FROM {EarlyReceipt._meta.db_table} AS e
+    WHERE e.instance_id = {_TABLE}.instance_id AND e.wa_id = {_TABLE}.wa_id)
+  OR EXISTS (SELECT 1 FROM {EarlyChange._meta.db_table} AS e
+    WHERE e.instance_id = {_TABLE}.instance_id AND e.wa_id = {_TABLE}.wa_id) AS waited_for
+"""  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +85,8 @@ class Outcome:
 def claim(items: list[Item], held: dict[str, Instance]) -> Written:
     results: list[Any] = []
     for item in items:
-        queued = Message.objects.filter(instance_id=item.instance_id, status=Status.QUEUED).order_by("id")
-        rows = list(queued[: item.value.limit])
-        ids = [row.pk for row in rows]
-        claimed = Message.objects.filter(pk__in=ids, status=Status.QUEUED)
-        claimed.update(status=Status.SENDING, attempts=F("attempts") + 1)
-        results.append(rows)
+        parameters = [_INSTANCE.get_db_prep_value(item.instance_id, connection), item.value.limit]
+        results.append(sorted(Message.objects.raw(_CLAIM, parameters), key=lambda row: row.id))
     return Written(results, [])
 
 
@@ -79,7 +98,6 @@ def put_back(items: list[Item], held: dict[str, Instance]) -> Written:
 
 
 def _end(message: Message, outcome: Outcome, instance: Instance) -> list[Draft]:
-    columns: dict[str, Any] = {"error_code": outcome.error_code, "error_detail": outcome.error_detail}
     status = outcome.status
     if status == Status.QUEUED:
         if outcome.error_code == OFFLINE:
@@ -89,10 +107,9 @@ def _end(message: Message, outcome: Outcome, instance: Instance) -> list[Draft]:
             move(message, status)
             return []
         status = Status.FAILED
+    columns: dict[str, Any] = {"error_code": outcome.error_code, "error_detail": outcome.error_detail}
     if outcome.wa_id:
         columns["wa_id"] = outcome.wa_id
-    if status == Status.SENT:
-        columns["sent_at"] = outcome.at
     if not move(message, status, **columns):
         return []
     transaction.on_commit(partial(_count, message))
@@ -120,6 +137,34 @@ def _give_back(unsent: Iterable[tuple[Message, Instance]]) -> None:
 
 
 def outcomes(items: list[Item], held: dict[str, Instance]) -> Written:
+    """What was sent goes in one statement; within an instance nothing is sent before another end is committed."""
+    sent = [item for item in items if item.value.status == Status.SENT]
+    others = [item for item in items if item.value.status != Status.SENT]
+    drafts = _sent(sent, held) if sent else []
+    return Written([None] * len(items), drafts + (_ended(others, held) if others else []))
+
+
+def _sent(items: list[Item], held: dict[str, Instance]) -> list[Draft]:
+    outcomes: list[Outcome] = [item.value for item in items]
+    values, parameters = bulk.values(
+        Message, ("id", "wa_id", "sent_at"), [(o.message_id, o.wa_id, o.at) for o in outcomes]
+    )
+    moved = {row.id: row for row in Message.objects.raw(_SENT.format(values), parameters)}
+    rows = [moved[outcome.message_id] for outcome in outcomes if outcome.message_id in moved]
+    for row in rows:
+        transaction.on_commit(partial(_count, row))
+    told = [(row, held[row.instance_id]) for row in rows]
+    return [report(*one) for one in told] + _gone_out(told, [one for one in told if one[0].waited_for])  # type: ignore[attr-defined]
+
+
+def _gone_out(rows: list[tuple[Message, Instance]], waited_for: list[tuple[Message, Instance]]) -> list[Draft]:
+    """What becomes of messages that have left: chats, and what came before the ids of some, or is about others."""
+    touched([row for row, _ in rows if row.type not in CHANGES])
+    drafts = came_early(waited_for) + changes.arrived(waited_for)
+    return drafts + changes.applied(one for one in rows if one[0].wa_id and one[0].status != Status.UNCONFIRMED)
+
+
+def _ended(items: list[Item], held: dict[str, Instance]) -> list[Draft]:
     rows = Message.objects.in_bulk([item.value.message_id for item in items])
     drafts: list[Draft] = []
     unsent: list[tuple[Message, Instance]] = []
@@ -133,12 +178,8 @@ def outcomes(items: list[Item], held: dict[str, Instance]) -> Written:
                 unsent.append((message, instance))
             elif ended:
                 said.append((message, instance))
-    touched([message for message, _ in said if message.type not in CHANGES])
-    left = [(message, instance) for message, instance in said if message.wa_id]  # what WhatsApp has an id for now
     _give_back(unsent)
-    drafts += came_early(left) + changes.arrived(left)
-    drafts += changes.applied((message, instance) for message, instance in left if message.status != Status.UNCONFIRMED)
-    return Written([None] * len(items), drafts)
+    return drafts + _gone_out(said, [one for one in said if one[0].wa_id])
 
 
 HANDLERS: dict[type, Handler] = {

@@ -27,8 +27,8 @@ class Held(Protocol):
     network: str
     store: Store
 
-    def write(self, value: Any) -> Future[Any]:
-        """Have the worker's writer write a value for this number."""
+    def write(self, value: Any, *, urgent: bool = True) -> Future[Any]:
+        """Have the worker's writer write a value for this number; see Writer.submit."""
 
     def send(self, to: Jid, message: Any) -> Sent:
         """Send now and wait for the acknowledgement. Raises SendFailed."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
 from datetime import datetime
@@ -23,13 +24,14 @@ from instances.states import ENDED, State
 from instances.whatsapp.client import Client
 from instances.whatsapp.failures import SendFailed
 from instances.whatsapp.jids import Jid, parse
-from instances.whatsapp.news import GroupInfo, Sent, StateChange
+from instances.whatsapp.news import GroupInfo, Receipt, Sent, StateChange
 from instances.whatsapp.store import Store
 from instances.whatsapp.translating import CODES, STREAM_ERROR, translate
 
 log = structlog.get_logger(__name__)
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 60.0
 _QUIET_SECONDS, _DRAIN_SECONDS = 0.3, 15.0
+_UNWRITTEN_RECEIPTS = 100
 LINK_WINDOW_SECONDS = 3600.0  # QR codes are renewed for so long; then connect must be called again
 
 
@@ -51,6 +53,7 @@ class Connection:
         self._held_since = time.monotonic()
         self._pause = _FIRST_PAUSE_SECONDS
         self.commands = Commands(self)
+        self._unwritten: deque[Future[Any]] = deque()  # receipts on their way to the database
         self._attachments = [make(self) for make in attach]
         self._thread = threading.Thread(target=self._run, name=f"number-{instance.id}", daemon=True)
 
@@ -113,8 +116,8 @@ class Connection:
     def online(self) -> bool:
         return self._online and not self._stopping.is_set()
 
-    def write(self, value: Any) -> Future[Any]:
-        return self._writer.submit(self.instance_id, self.epoch, value)
+    def write(self, value: Any, *, urgent: bool = True) -> Future[Any]:
+        return self._writer.submit(self.instance_id, self.epoch, value, urgent=urgent)
 
     def send(self, to: Jid, message: Any) -> Sent:
         return self._connected().send(to, message)
@@ -210,7 +213,7 @@ class Connection:
         self._pause = min(self._pause * 2, _LONGEST_PAUSE_SECONDS)
 
     def _on_event(self, code: int, raw: bytes) -> None:
-        """News from the library; the next ones wait until these are committed."""
+        """News from the library; the next ones wait until these are committed, or a hundred receipts are not."""
         self._last_event = time.monotonic()
         news = translate(code, raw)
         if news is None:
@@ -219,9 +222,17 @@ class Connection:
             attachment.seen(news)
         if isinstance(news, StateChange):
             self._on_state(code, news)
+        elif isinstance(news, Receipt):
+            self._write_behind(news)
         else:
             self._write(news)
         self._last_event = time.monotonic()
+
+    def _write_behind(self, news: Receipt) -> None:
+        """Receipts come in crowds: with a commit for each, more of them would wait in the library, which loses them."""
+        self._unwritten.append(self.write(news, urgent=False))
+        while self._unwritten and (self._unwritten[0].done() or len(self._unwritten) > _UNWRITTEN_RECEIPTS):
+            self._unwritten.popleft().result()
 
     def _on_state(self, code: int, reported: StateChange) -> None:
         change = as_holder_sees_it(reported, self.epoch, time.monotonic() - self._held_since)

@@ -32,7 +32,7 @@ def library(store: Store) -> Library:
 def test_a_number_without_a_file_holds_nothing(store: Store) -> None:
     assert not store.has_device(DEVICE)
     assert store.device() is None
-    assert store.trace(SECRET) == (Trace.POSSIBLE, None)
+    assert store.trace(SECRET)[:2] == (Trace.POSSIBLE, None)
     assert not store.path.exists()
 
 
@@ -68,18 +68,18 @@ def test_erasing_leaves_nothing_and_can_be_done_twice(store: Store, library: Lib
 def test_a_message_whose_secret_is_not_there_did_not_leave(store: Store, library: Library) -> None:
     library.store_secret("A", OTHER)
     library.encrypt()
-    assert store.trace(SECRET) == (Trace.ABSENT, None)
+    assert store.trace(SECRET)[:2] == (Trace.ABSENT, None)
 
 
 def test_a_message_that_was_not_encrypted_did_not_leave(store: Store, library: Library) -> None:
     library.encrypt()
     library.store_secret("A", SECRET)
-    assert store.trace(SECRET) == (Trace.NOT_ENCRYPTED, "A")
+    assert store.trace(SECRET)[:2] == (Trace.NOT_ENCRYPTED, "A")
 
 
 def test_the_first_message_of_a_link_that_was_not_encrypted_did_not_leave(store: Store, library: Library) -> None:
     library.store_secret("A", SECRET)
-    assert store.trace(SECRET) == (Trace.NOT_ENCRYPTED, "A")
+    assert store.trace(SECRET)[:2] == (Trace.NOT_ENCRYPTED, "A")
 
 
 @pytest.mark.parametrize("again", [False, True])
@@ -88,7 +88,7 @@ def test_a_message_that_was_encrypted_may_have_left(store: Store, library: Libra
         library.encrypt()
     library.store_secret("A", SECRET)
     library.encrypt()
-    assert store.trace(SECRET) == (Trace.POSSIBLE, "A")
+    assert store.trace(SECRET)[:2] == (Trace.POSSIBLE, "A")
 
 
 @pytest.mark.parametrize("again", [False, True])
@@ -97,37 +97,37 @@ def test_a_group_message_that_was_encrypted_may_have_left(store: Store, library:
         library.encrypt_for_group()
     library.store_secret("A", SECRET)
     library.encrypt_for_group()
-    assert store.trace(SECRET) == (Trace.POSSIBLE, "A")
+    assert store.trace(SECRET)[:2] == (Trace.POSSIBLE, "A")
 
 
 def test_a_message_before_the_last_one_may_have_left(store: Store, library: Library) -> None:
     library.store_secret("A", SECRET)
     library.encrypt()
     library.store_secret("B", OTHER)
-    assert store.trace(SECRET) == (Trace.POSSIBLE, "A")
-    assert store.trace(OTHER) == (Trace.NOT_ENCRYPTED, "B")
+    assert store.trace(SECRET)[:2] == (Trace.POSSIBLE, "A")
+    assert store.trace(OTHER)[:2] == (Trace.NOT_ENCRYPTED, "B")
 
 
 def test_a_message_received_in_between_makes_a_doubt_and_never_a_certainty(store: Store, library: Library) -> None:
     library.store_secret("A", SECRET)
     library.encrypt(to="somebody else")  # decrypting writes the same table
     library.store_secret("inbound", OTHER)
-    assert store.trace(SECRET) == (Trace.POSSIBLE, "A")
+    assert store.trace(SECRET)[:2] == (Trace.POSSIBLE, "A")
 
 
 def test_a_second_attempt_is_told_apart_from_the_first(store: Store, library: Library) -> None:
     library.store_secret("A", SECRET)
     library.encrypt()
     store.forget_secret(SECRET)
-    assert store.trace(SECRET) == (Trace.ABSENT, None)
+    assert store.trace(SECRET)[:2] == (Trace.ABSENT, None)
     library.store_secret("B", SECRET)
-    assert store.trace(SECRET) == (Trace.NOT_ENCRYPTED, "B")
+    assert store.trace(SECRET)[:2] == (Trace.NOT_ENCRYPTED, "B")
 
 
 def test_watching_twice_changes_nothing(store: Store, library: Library) -> None:
     library.store_secret("A", SECRET)
     store.watch_order()
-    assert store.trace(SECRET) == (Trace.NOT_ENCRYPTED, "A")
+    assert store.trace(SECRET)[:2] == (Trace.NOT_ENCRYPTED, "A")
     library.encrypt()
     store.watch_order()
-    assert store.trace(SECRET) == (Trace.POSSIBLE, "A")
+    assert store.trace(SECRET)[:2] == (Trace.POSSIBLE, "A")

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from enum import Enum
 from pathlib import Path
+from typing import NamedTuple
 
 from django.conf import settings
 
@@ -55,6 +56,14 @@ class Trace(Enum):
     ABSENT = "the library never began: it did not leave"
     NOT_ENCRYPTED = "it was begun, but not encrypted: it did not leave"
     POSSIBLE = "it may have left, or nobody can know"
+
+
+class Trail(NamedTuple):
+    """What the store knows of a message: the id WhatsApp knows it by, and its place in the order of beginning."""
+
+    trace: Trace
+    wa_id: str | None = None
+    place: int = 0
 
 
 class Store:
@@ -109,29 +118,29 @@ class Store:
                 connection.execute(f"CREATE TRIGGER IF NOT EXISTS {name} AFTER {act} ON {table} BEGIN {note}; END")
             connection.execute("COMMIT")
 
-    def trace(self, secret: bytes) -> tuple[Trace, str | None]:
-        """What became of the message with this secret, and the id WhatsApp knows it by.
+    def trace(self, secret: bytes) -> Trail:
+        """What became of the message with this secret.
 
         Call it while the number is offline: an inbound message changes Signal state too, which makes a
         POSSIBLE out of a NOT_ENCRYPTED (never the other way round). Without a linked device the secrets are
         gone with it, so nothing is known: POSSIBLE, without an id.
         """
         if self.device() is None:
-            return Trace.POSSIBLE, None
+            return Trail(Trace.POSSIBLE)
         with self._open() as connection:
             row = connection.execute(
-                "SELECT message_id, rowid = (SELECT max(rowid) FROM whatsmeow_message_secrets), chat_jid"
+                "SELECT message_id, rowid, rowid = (SELECT max(rowid) FROM whatsmeow_message_secrets), chat_jid"
                 " FROM whatsmeow_message_secrets WHERE key = ?",
                 [secret],
             ).fetchone()
             if row is None:
-                return Trace.ABSENT, None
-            message_id, is_last, chat = row
+                return Trail(Trace.ABSENT)
+            message_id, place, is_last, chat = row
             places = dict(connection.execute("SELECT what, place FROM gateway_order").fetchall())
         encrypted = not chat.endswith(f"@{NEWSLETTER}")  # channels are not, so their messages leave no other trace
         if is_last and encrypted and places.get("secret", 0) > places.get("signal", 0):
-            return Trace.NOT_ENCRYPTED, message_id
-        return Trace.POSSIBLE, message_id
+            return Trail(Trace.NOT_ENCRYPTED, message_id, place)
+        return Trail(Trace.POSSIBLE, message_id, place)
 
     def forget_secret(self, secret: bytes) -> None:
         """Drop a settled message's secret, so that a second attempt is told apart from the first."""
