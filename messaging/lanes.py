@@ -185,6 +185,8 @@ class Lane:
 
     def _send(self, row: Message) -> Outcome:
         self._let_settle(row)
+        if "album" in row.attributes:
+            wait(self._unwritten)  # it bears the id of the album, which was sent a moment ago
         try:
             outbound = compose(row, self._held)
             sent = deliver(self._held, outbound)
