@@ -29,7 +29,7 @@ from instances.whatsapp.store import Trace
 from messaging.composing import compose
 from messaging.delivering import deliver
 from messaging.doubt import settle
-from messaging.ledger import HANDLERS, Claim, Outcome, PutBack, fail_waiting
+from messaging.ledger import HANDLERS, Claim, Claimed, Outcome, PutBack, fail_waiting
 from messaging.models import Message
 from messaging.receiving import groups
 from messaging.receiving import handlers as receiving
@@ -37,7 +37,8 @@ from messaging.scheduling import release_due
 from messaging.states import Status
 
 log = structlog.get_logger(__name__)
-BATCH = 20
+# What is claimed is no longer the user's to cancel, so it is as much as can be sent in a moment.
+_AHEAD_SECONDS, _LEAST_AHEAD, _MOST_AHEAD = 1.0, 2, 200
 _IDLE_SECONDS, _RETRY_SECONDS = 5.0, 0.5
 _LONGEST_SETTLE_SECONDS = 0.5  # so that a chat that never pauses cannot starve the lane
 _REMEMBERED_CHATS = 1_000
@@ -51,8 +52,9 @@ class Lane:
         self._busy = threading.Lock()  # held from the first claim until nothing is claimed and not begun
         self._heard: dict[str, float] = {}  # chat -> when its last inbound message came (monotonic)
         self._rows: deque[Message] = deque()  # claimed, in the order of sending
-        self._claim: Future[list[Message]] | None = None  # the claim of the next ones, under way
+        self._claim: Future[Claimed] | None = None  # the claim of the next ones, under way
         self._more = False  # whether more may be queued than was claimed
+        self._pace = 0.02  # seconds that a send takes, of late
         self._unwritten: deque[Future[Any]] = deque()  # outcomes on their way to the database
         self._thread: threading.Thread | None = None
 
@@ -123,8 +125,8 @@ class Lane:
             rows = list(begun.order_by("id"))
         finally:
             connection.close()
-        for outcome in settle(self._held.store, rows):
-            self._held.write(outcome).result()
+        for written in [self._held.write(outcome) for outcome in settle(self._held.store, rows)]:
+            written.result()
 
     @property
     def _may_send(self) -> bool:
@@ -139,7 +141,9 @@ class Lane:
         again, self._more = False, True
         with self._busy:
             while self._may_send and not again and (row := self._next()):
+                started = time.monotonic()
                 outcome = self._send(row)
+                self._pace += (min(time.monotonic() - started, 2 * self._pace) - self._pace) / 4
                 self._record(outcome)
                 again = outcome.status == Status.QUEUED
             self._put_back()
@@ -153,8 +157,9 @@ class Lane:
             self._awake.clear()
             wakeup.answered(self._held.instance_id)
             self._more = True
-        if self._more and self._claim is None and len(self._rows) < BATCH:
-            self._claim = self._held.write(Claim(BATCH), urgent=len(self._rows) < BATCH // 2)
+        ahead = max(_LEAST_AHEAD, min(_MOST_AHEAD, int(_AHEAD_SECONDS / self._pace)))
+        if self._more and self._claim is None and len(self._rows) <= ahead // 2:
+            self._claim = self._held.write(Claim(ahead), urgent=len(self._rows) <= ahead // 4)
         if not self._rows:
             self._take_claimed()
         return self._rows.popleft() if self._rows else None
@@ -163,13 +168,14 @@ class Lane:
         if self._claim is None:
             return
         claim, self._claim = self._claim, None
-        rows = claim.result()
-        self._rows.extend(rows)
-        self._more = len(rows) == BATCH
+        claimed = claim.result()
+        self._rows.extend(claimed.messages)
+        self._more = claimed.more
 
     def _record(self, outcome: Outcome) -> None:
         """Have an outcome written. Only after the commit of a failure may the next message be begun."""
-        written = self._held.write(outcome, urgent=outcome.status != Status.SENT)
+        crowd = outcome.status == Status.SENT and bool(self._rows or self._more)
+        written = self._held.write(outcome, urgent=not crowd)
         if outcome.status != Status.SENT:
             written.result()  # `settle` relies on it
         self._unwritten.append(written)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 from django.db.models import F
@@ -55,9 +55,16 @@ RETURNING {_COLUMNS},
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Take up to ``limit`` queued messages for sending; the result is the list of them, oldest first."""
+    """Take up to ``limit`` queued messages for sending; the result is Claimed."""
 
     limit: int
+
+
+class Claimed(NamedTuple):
+    """Messages to send, oldest first; ``more`` says that there may be further ones."""
+
+    messages: list[Message]
+    more: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +93,8 @@ def claim(items: list[Item], held: dict[str, Instance]) -> Written:
     results: list[Any] = []
     for item in items:
         parameters = [_INSTANCE.get_db_prep_value(item.instance_id, connection), item.value.limit]
-        results.append(sorted(Message.objects.raw(_CLAIM, parameters), key=lambda row: row.id))
+        rows = sorted(Message.objects.raw(_CLAIM, parameters), key=lambda row: row.id)
+        results.append(Claimed(rows, len(rows) == item.value.limit))
     return Written(results, [])
 
 

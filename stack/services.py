@@ -98,6 +98,8 @@ class Postgres:
             self._initialize(binaries / "initdb", identity)
         settings = {"listen_addresses": "", "unix_socket_directories": f'"{self._socket_folder}"'}
         settings |= {"max_connections": "200", "logging_collector": "off"}
+        # A fresh database is soon full of messages; until it has statistics, it reads all of them for one receipt.
+        settings |= {"autovacuum_naptime": "5s"}
         if not self._durable:
             settings |= dict.fromkeys(("fsync", "synchronous_commit", "full_page_writes"), "off")
         argv = [str(binaries / "postgres"), "-D", str(self._data)]

@@ -32,11 +32,12 @@ def types() -> list[str]:
 def test_a_claim_takes_the_oldest_in_their_order(write: Write, held: Instance, make_message: MakeMessage) -> None:
     rows = [make_message(held) for _ in range(5)]
     (first,) = write(Claim(3))
-    assert [row.id for row in first] == [row.id for row in rows[:3]]
+    assert [row.id for row in first.messages] == [row.id for row in rows[:3]]
     assert statuses() == ["sending"] * 3 + ["queued"] * 2
     second, third = write(Claim(3), Claim(3))
-    assert [row.id for row in second] == [row.id for row in rows[3:]]
-    assert third == []
+    assert [row.id for row in second.messages] == [row.id for row in rows[3:]]
+    assert third.messages == []
+    assert [first.more, second.more, third.more] == [True, False, False]
     assert set(Message.objects.values_list("attempts", flat=True)) == {1}
 
 
@@ -52,8 +53,8 @@ def test_a_claim_takes_what_is_queued_for_its_own_number(
     for status in Status.values:
         make_message(held, status=status)
     theirs = make_message(other)
-    assert len(write(Claim(20))[0]) == 1
-    assert [row.id for row in write(Claim(20), instance=other)[0]] == [theirs.id]
+    assert len(write(Claim(20))[0].messages) == 1
+    assert [row.id for row in write(Claim(20), instance=other)[0].messages] == [theirs.id]
 
 
 def test_a_worker_that_lost_the_number_claims_nothing(
@@ -70,7 +71,7 @@ def test_what_was_not_begun_is_put_back(write: Write, held: Instance, make_messa
     write(Claim(3), PutBack((rows[1].id, rows[2].id)))
     assert statuses() == ["sending", "queued", "queued"]
     assert list(Message.objects.order_by("id").values_list("attempts", flat=True)) == [1, 0, 0]
-    assert [row.id for row in write(Claim(3))[0]] == [rows[1].id, rows[2].id]
+    assert [row.id for row in write(Claim(3))[0].messages] == [rows[1].id, rows[2].id]
 
 
 def test_what_has_an_outcome_already_is_not_put_back(write: Write, held: Instance, make_message: MakeMessage) -> None:
@@ -116,7 +117,7 @@ def test_a_message_that_has_not_left_is_queued_again_and_nobody_is_told(
     write(Claim(1), Outcome(row.id, Status.QUEUED, error_code="offline"))
     assert statuses() == ["queued", "queued"]
     assert types() == []
-    assert [row.id for row in write(Claim(2))[0]] == [row.id, younger.id]
+    assert [row.id for row in write(Claim(2))[0].messages] == [row.id, younger.id]
 
 
 def test_being_offline_is_no_attempt(write: Write, held: Instance, make_message: MakeMessage) -> None:
