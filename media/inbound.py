@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import base64
 from dataclasses import asdict
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
+from django.conf import settings
 from django.utils import timezone
 
 from instances.models import Instance
+from instances.settings import of
 from instances.whatsapp.files import RemoteFile
 from media.models import Media, Source, Status
 from media.names import plain_mime_type, safe_name
-
-MAX_BYTES = 64 * 1024 * 1024  # fetched by itself; more on demand
 
 
 def remember(*, instance: Instance, remote: RemoteFile, fetch: bool = True) -> Media:
@@ -37,7 +38,15 @@ def remember(*, instance: Instance, remote: RemoteFile, fetch: bool = True) -> M
 
 def is_wanted(instance: Instance, remote: RemoteFile) -> bool:
     """Whether the instance's policy has the file fetched without being asked."""
-    return remote.size <= MAX_BYTES
+    policy = of(instance).media
+    type_ = {"gif": "video", "round": "video", "voice": "audio"}.get(remote.kind, remote.kind)
+    chosen = policy.download == "all" or (policy.download != "none" and type_ in policy.download)
+    return chosen and remote.size <= policy.max_bytes
+
+
+def expiry() -> datetime:
+    """When a received file goes."""
+    return timezone.now() + timedelta(days=settings.MEDIA_INBOUND_KEEP_DAYS)
 
 
 def packed(remote: RemoteFile) -> str:

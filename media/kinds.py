@@ -49,14 +49,3 @@ RULES: dict[str, Rule] = {
     ),
 }
 MOST_GIVEN = max(rule.most_given for rule in RULES.values())
-
-
-def kind_of(type_: str, *, voice: bool = False, gif: bool = False, round_: bool = False) -> str:
-    """The kind of a message's file, for a message type and its switches."""
-    if type_ == "audio" and voice:
-        return Kind.VOICE.value
-    if type_ == "video" and gif:
-        return Kind.GIF.value
-    if type_ == "video" and round_:
-        return Kind.ROUND.value
-    return Kind(type_).value

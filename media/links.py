@@ -18,7 +18,7 @@ from config.api.middleware import MAX_FILE_BYTES
 from config.api.problems import Problem
 from config.egress import BrokenReply, Client, EgressError, Fetched, InvalidUrl, TimedOut, TlsFailed, TooLarge
 from media import selectors, services, storing, wakeup
-from media.models import Media, Rendition, Source, Status
+from media.models import Media, Source, Status
 from media.names import plain_mime_type, safe_name
 from media.sniffing import HEAD_BYTES, sniffed
 from media.worklist import Worklist
@@ -135,8 +135,7 @@ def _settle(media: Media, status: str, **columns: object) -> None:
     if status == Status.STORED:
         transaction.on_commit(wakeup.convert)
     else:
-        for row in media.renditions.filter(status=Rendition.Status.PREPARING):
-            services.fail_rendition(row, media.error_code or "", media.error_detail or "")
+        services.fail_renditions(media)
 
 
 def worklist() -> Worklist[Media]:

@@ -7,6 +7,7 @@ import binascii
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -17,6 +18,7 @@ from django.utils import timezone
 from accounts.actor import Actor
 from config.api.problems import Problem, invalid
 from config.egress import InvalidUrl, checked_url
+from instances import wakeup as instance_wakeup
 from instances.models import Network
 from media import access, handlers, storing, wakeup
 from media.kinds import RULES
@@ -25,6 +27,8 @@ from media.names import plain_mime_type, safe_name
 from media.references import MediaRef
 from media.sniffing import HEAD_BYTES, sniffed
 from webhooks import events
+
+_USED_AGAIN = timedelta(hours=1)  # so often a use is noted at most
 
 
 def network_of(actor: Actor) -> str | None:
@@ -211,11 +215,31 @@ def fail_rendition(row: Rendition, code: str, detail: str) -> None:
         tell_prepared(row)
 
 
+def fail_renditions(media: Media) -> None:
+    """Those that waited for a file that is not coming; in the caller's transaction."""
+    for row in media.renditions.filter(status=Rendition.Status.PREPARING):
+        fail_rendition(row, media.error_code or "media_expired", media.error_detail or "")
+
+
+def fetch_again(*, media: Media) -> Media:
+    """Have a received file downloaded that policy left out or that failed. Raises Problem ``media_not_fetchable``."""
+    again = Media.objects.filter(pk=media.pk, status__in=[Status.PENDING, Status.FAILED], remote__isnull=False)
+    words = {"error_code": None, "error_detail": None, "attempts": 0, "due_at": timezone.now()}
+    if media.status == Status.STORED:
+        return media
+    if not again.update(status=Status.PENDING, **words):
+        raise Problem("media_not_fetchable", f"The file is {media.status}.")
+    if media.instance_id is not None:
+        transaction.on_commit(partial(instance_wakeup.holder_of, media.instance_id))
+    return Media.objects.get(pk=media.pk)
+
+
 def used(media_ids: Sequence[str]) -> None:
     """Files to send that are used again stay for longer; in the caller's transaction."""
-    rows = Media.objects.filter(pk__in=media_ids)
-    rows.update(last_used_at=timezone.now())
-    rows.exclude(source=Source.INBOUND).update(expires_at=expiry())
+    rows = Media.objects.filter(pk__in=media_ids, last_used_at__lt=timezone.now() - _USED_AGAIN)
+    received = rows.filter(source=Source.INBOUND)
+    received.update(last_used_at=timezone.now())
+    rows.update(last_used_at=timezone.now(), expires_at=expiry())
 
 
 def delete(*, media: Media) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from accounts.actor import Actor
 from config.api.idempotency import Answer, Claim
 from config.api.problems import Problem
+from messaging import files
 from messaging.acceptance import acceptor
 from messaging.orders import Order, Outgoing, Verdict
 
@@ -26,7 +27,7 @@ def accept(
     Raises what ``answer_of`` or ``within`` raised of the verdicts, Problem ``idempotency_key_reused``, or what the
     database raised; then nothing was accepted.
     """
-    order = Order(actor, outgoing, answer_of, claim, within)
+    order = Order(actor, files.admitted(actor, outgoing, claim), answer_of, claim, within)
     acceptor.accept(order)
     if order.error is not None:
         raise order.error

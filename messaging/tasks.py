@@ -5,7 +5,7 @@ from datetime import timedelta
 from celery import shared_task
 from django.utils import timezone
 
-from messaging import scheduling
+from messaging import preparing, scheduling
 from messaging.models import EarlyChange, EarlyReceipt
 from messaging.receiving import groups, history, settling
 
@@ -47,3 +47,6 @@ def sweep_history() -> None:
     """Find parts whose task got lost or died on the way."""
     for part_id in history.waiting():
         import_history.delay(part_id)
+def sweep_preparing() -> None:
+    """Ask again for the files that messages have waited for for long."""
+    preparing.sweep()

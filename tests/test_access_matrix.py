@@ -150,6 +150,7 @@ ROWS = [
     Row("POST /api/media", "send", "201", body={"data": "aGVsbG8="}),
     Row("GET /api/media/{media_id}", "read", "200", "message"),
     Row("GET /api/media/{media_id}/content", "read", "409 media_not_stored", "message"),
+    Row("POST /api/media/{media_id}/fetch", "send", "409 media_not_fetchable", "message"),
     Row("DELETE /api/media/{media_id}", "send", "204", "message"),
     Row("GET /files/3EB0A", "", "404 not_found"),
     Row("GET /api/messages", "read", "200"),

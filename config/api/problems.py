@@ -68,6 +68,7 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "not_sent_yet": (409, "The message has not been sent yet"),
     "idempotency_key_in_use": (409, "A request with the same Idempotency-Key is still running"),
     "media_not_stored": (409, "The file is not there, not yet or not any more"),
+    "media_not_fetchable": (409, "The file cannot be fetched again"),
     "length_required": (411, "The request needs a Content-Length"),
     "body_too_large": (413, "The request body is too large"),
     "unsupported_media_type": (415, "The content type is not supported"),

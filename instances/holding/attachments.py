@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from pathlib import Path
 
     from instances.models import Instance
+    from instances.whatsapp.files import Place, RemoteFile
     from instances.whatsapp.jids import Jid
     from instances.whatsapp.news import GroupInfo, News, Sent
     from instances.whatsapp.store import Store
@@ -44,6 +46,12 @@ class Held(Protocol):
 
     def status_privacy(self) -> str:
         """Who gets status posts: ``contacts``, ``blacklist`` or ``whitelist``. Raises SendFailed."""
+
+    def upload(self, kind: str, path: Path, newsletter: bool) -> Place:
+        """Hand a file to WhatsApp's media servers, as a media.models.Kind. Raises SendFailed, FileNotFoundError."""
+
+    def download(self, remote: RemoteFile) -> bytes:
+        """The content of a received file. Raises SendFailed."""
 
     @property
     def online(self) -> bool:

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -23,6 +24,7 @@ from instances.models import Instance
 from instances.states import ENDED, State
 from instances.whatsapp.client import Client
 from instances.whatsapp.failures import SendFailed
+from instances.whatsapp.files import Place, RemoteFile
 from instances.whatsapp.jids import Jid, parse
 from instances.whatsapp.news import GroupInfo, Receipt, Sent, StateChange
 from instances.whatsapp.store import Store
@@ -133,6 +135,12 @@ class Connection:
 
     def status_privacy(self) -> str:
         return self._connected().status_privacy()
+
+    def upload(self, kind: str, path: Path, newsletter: bool) -> Place:
+        return self._connected().upload(kind, path, newsletter)
+
+    def download(self, remote: RemoteFile) -> bytes:
+        return self._connected().download(remote)
 
     def _connected(self) -> Client:
         client = self._client

@@ -9,13 +9,16 @@ from __future__ import annotations
 import ctypes
 import itertools
 import logging
+import mmap
 import os
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from instances.whatsapp import library
 from instances.whatsapp.failures import SendFailed
+from instances.whatsapp.files import Place, RemoteFile
 from instances.whatsapp.gate import GATE
 from instances.whatsapp.jids import Jid
 from instances.whatsapp.library import gocode, proto
@@ -25,6 +28,24 @@ from instances.whatsapp.translating.groups import group_of
 log = logging.getLogger("whatsapp")
 DEVICE = 0  # the library's own first event: the client is in its maps
 QR_SECONDS = (60, 20)  # how long the first code of a link is shown, and each further one
+
+_IMAGE, _VIDEO, _AUDIO, _DOCUMENT = range(4)  # the library's media types
+_MEDIA_TYPES = {
+    "image": _IMAGE,
+    "sticker": _IMAGE,
+    "video": _VIDEO,
+    "gif": _VIDEO,
+    "round": _VIDEO,
+    "audio": _AUDIO,
+    "voice": _AUDIO,
+    "document": _DOCUMENT,
+}
+_MESSAGES = {
+    _IMAGE: "imageMessage",
+    _VIDEO: "videoMessage",
+    _AUDIO: "audioMessage",
+    _DOCUMENT: "documentMessage",
+}
 
 _attempts = itertools.count(1)
 _keep: list[Client] = []
@@ -158,6 +179,38 @@ class Client:
         if answer.Error:
             raise SendFailed(answer.Error)
         return group_of(answer.GroupInfo)
+
+    def upload(self, kind: str, path: Path, newsletter: bool) -> Place:
+        """Upload a file; the library copies the whole of it. Raises SendFailed, FileNotFoundError."""
+        call = gocode.UploadNewsletter if newsletter else gocode.Upload
+        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY) as content:
+            view = (ctypes.c_char * len(content)).from_buffer(content)
+            try:
+                GATE.enter()
+                raw = call(self._uuid, view, len(content), _MEDIA_TYPES[kind])
+            finally:
+                del view  # else the map could not be closed
+        answer = proto.UploadReturnFunction.FromString(raw)
+        if answer.Error:
+            raise SendFailed(f"media upload: {answer.Error}")
+        place = answer.UploadResponse
+        keys = (place.MediaKey, place.FileSHA256, place.FileEncSHA256)
+        return Place(place.url, place.DirectPath, *keys, place.FileLength)
+
+    def download(self, remote: RemoteFile) -> bytes:
+        """Download a received file and check its hashes; the library holds several copies of it. Raises SendFailed."""
+        message = library.Message()
+        part = getattr(message, _MESSAGES[_MEDIA_TYPES[remote.kind]])
+        part.directPath, part.fileSHA256 = remote.direct_path, remote.file_sha256
+        if remote.media_key:  # else it is of a channel, and the library takes missing keys for unencrypted
+            part.mediaKey, part.fileEncSHA256 = remote.media_key, remote.file_enc_sha256
+        payload = message.SerializeToString()
+        GATE.enter()
+        raw = gocode.DownloadAny(self._uuid, payload, len(payload))
+        answer = proto.DownloadReturnFunction.FromString(raw)
+        if answer.Error:
+            raise SendFailed(f"media download: {answer.Error}")
+        return bytes(answer.Binary)
 
     def pairing_code(self, phone: str) -> str:
         """Ask for a code to type on the phone; only after the first QR code. Raises SendFailed."""

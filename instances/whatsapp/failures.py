@@ -62,6 +62,7 @@ CODES: dict[str, Code] = {
     "group_changed": Code("The group has changed, and the engine knows its old form.", True),
     "message_too_large": Code("The message is larger than WhatsApp takes.", False),
     "unsupported_by_engine": Code("The WhatsApp engine cannot send this there.", False),
+    "upload_failed": Code("The file could not be handed to WhatsApp.", True),
     "not_encrypted": Code("The WhatsApp engine could not encrypt the message.", True),
     OFFLINE: Code("The number was offline.", True),
     "no_answer": Code("WhatsApp did not answer.", True),
@@ -73,6 +74,10 @@ CODES: dict[str, Code] = {
 
 _LOST = r"websocket (?:not connected|disconnected)|frame socket is closed"
 RULES: tuple[Rule, ...] = (
+    # The file goes before the message.
+    Rule(rf"^media upload: .*(?:client is nil|{_LOST})", OFFLINE, RETRY),
+    Rule(r"^media upload: .*status code (413)", "message_too_large", FAILED),
+    Rule(r"^media upload: ", "upload_failed", RETRY),
     # Before the message is encrypted: it has not left, whatever is wrapped.
     Rule(r"no LID found for", "not_on_whatsapp", FAILED),
     Rule(r"failed to get group members: you're not participating", "not_in_group", FAILED),

@@ -14,6 +14,18 @@ class NotSendable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where WhatsApp's media servers keep a file that was uploaded; the keys are empty for channels."""
+
+    url: str
+    direct_path: str
+    media_key: bytes
+    file_sha256: bytes
+    file_enc_sha256: bytes
+    file_length: int
+
+
+@dataclass(frozen=True, slots=True)
 class UploadedFile:
     """What a message says of its file: where it lies, how it is encrypted, what it looks like."""
 

@@ -78,6 +78,12 @@ OPERATIONS: Operations = {
     views.OneMediaView.delete: Operation(
         "Delete a file", "Messages that wait for it fail with `media_expired`.", answers={204: None}
     ),
+    views.FetchView.post: Operation(
+        "Fetch a received file",
+        "One that the instance's policy left out, or that failed. `media.stored` or `media.failed` tells the outcome.",
+        answers={202: MediaFile},
+        problems=["media_not_fetchable"],
+    ),
     views.ContentView.get: Operation(
         "The content of a file",
         "Where S3 keeps the files, it is a redirect to there.",

@@ -80,6 +80,14 @@ class OneMediaView(APIView):
         return Response(status=204)
 
 
+class FetchView(APIView):
+    scopes = {"POST": "send"}
+
+    def post(self, request: Request, media_id: str) -> Response:
+        media = services.fetch_again(media=access.one(actor_of(request), media_id))
+        return Response(selectors.media_data(media), status=202)
+
+
 class AnyForm(BaseContentNegotiation):
     """A file has one form, whatever is asked for; errors are JSON."""
 

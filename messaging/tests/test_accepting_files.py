@@ -22,7 +22,9 @@ pytestmark = pytest.mark.django_db
 
 
 def picture(alice: Person, *, ready: bool) -> Media:
-    media = Media.objects.create(organization=alice.organization, source="upload", status="stored", sha256="ab" * 32)
+    media = Media.objects.create(
+        organization=alice.organization, source="upload", status="stored", mime_type="image/jpeg", sha256="ab" * 32
+    )
     status = Rendition.Status.READY if ready else Rendition.Status.PREPARING
     Rendition.objects.create(media=media, kind="image", status=status, mime_type="image/jpeg", size=7)
     return media

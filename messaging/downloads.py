@@ -1,0 +1,261 @@
+"""Downloads the files of received messages, in the session worker that holds the number.
+
+Loaded in session workers only. The list of work is in the database: what a worker that died had begun is due again
+after a while. Downloads run on threads of their own, so that no event of the number and no send waits for them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import threading
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from django.core.files.base import File
+from django.db import connection
+from django.db.models import F
+from django.utils import timezone
+
+from config.api.middleware import MAX_FILE_BYTES
+from instances.holding import attachments, writer
+from instances.holding.attachments import Held
+from instances.holding.writer import Handler, Item, Written
+from instances.models import Instance
+from instances.whatsapp.failures import SendFailed
+from instances.whatsapp.news import News
+from media import budget, inbound, services, storing
+from media.models import Media, Source, Status
+from media.selectors import media_data
+from media.sniffing import HEAD_BYTES, sniffed
+from webhooks.events import Draft
+
+log = structlog.get_logger(__name__)
+THREADS, LOOK_SECONDS = 3, 2.0
+LEASE = timedelta(minutes=10)
+RETRY = tuple(timedelta(seconds=seconds) for seconds in (10, 60, 600, 3600, 6 * 3600))
+_GONE = ("failed with status code 403", "failed with status code 404", "failed with status code 410")
+_BROKEN = (
+    "hash of",
+    "invalid media hmac",
+    "no url present",
+    "file too short",
+    "does not start with slash",
+    "multiple of",
+)
+_OFFLINE = ("client is nil", "websocket", "info query timed out")
+
+
+@dataclass(frozen=True, slots=True)
+class Downloaded:
+    """How the download of a claimed file ended: ``stored`` with what it is, or a status with a code.
+
+    ``pending`` means another attempt at ``due_at``.
+    """
+
+    media_id: str
+    claim: datetime
+    status: str
+    columns: dict[str, Any] = field(default_factory=dict)
+
+
+def write(items: list[Item], held: dict[str, Instance]) -> Written:
+    """A handler of the session worker's writer."""
+    drafts = [draft for item in items for draft in _written(item.value)]
+    return Written([None] * len(items), drafts)
+
+
+def _written(done: Downloaded) -> list[Draft]:
+    claimed = Media.objects.filter(pk=done.media_id, status=Status.PENDING, due_at=done.claim)
+    media = claimed.first()
+    if media is None:
+        return []  # deleted meanwhile, or somebody else's by now; the collector finds the file
+    status, columns = done.status, dict(done.columns)
+    if status == Status.STORED:
+        try:
+            storing.claim(columns["file"], media.organization_id, columns["size"])
+        except services.Problem as problem:
+            status, columns = Status.FAILED, {"error_code": problem.code, "error_detail": problem.detail}
+    if status != Status.PENDING:
+        columns = {"due_at": None, **columns}
+    claimed.update(status=status, **columns)
+    if status == Status.PENDING:
+        return []
+    for name, value in {"status": status, **columns}.items():
+        setattr(media, name, value)
+    services.tell_settled(media)
+    if status != Status.STORED:
+        services.fail_renditions(media)
+    draft = services.draft_of(media, media_data(media))
+    return [draft] if draft else []
+
+
+HANDLERS: dict[type, Handler] = {Downloaded: write}
+
+
+class _Downloads:
+    """What one worker downloads: `THREADS` files at a time, of the numbers that are online."""
+
+    def __init__(self) -> None:
+        self._online: dict[str, Held] = {}
+        self._awake = threading.Event()
+        self._free = threading.Semaphore(THREADS)
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="download")
+        threading.Thread(target=self._run, name="downloads", daemon=True).start()
+
+    def enter(self, held: Held) -> None:
+        self._online[held.instance_id] = held
+        self._awake.set()
+
+    def leave(self, held: Held) -> None:
+        self._online.pop(held.instance_id, None)
+
+    def wake(self) -> None:
+        self._awake.set()
+
+    def _run(self) -> None:
+        while True:
+            self._awake.wait(LOOK_SECONDS)
+            self._awake.clear()
+            try:
+                while self._begin():
+                    pass
+            except Exception:
+                log.exception("downloads_failed")
+                time.sleep(LOOK_SECONDS)
+            finally:
+                connection.close()
+
+    def _begin(self) -> bool:
+        """Begin the download that is due first; False if none is or all threads are busy."""
+        if not self._free.acquire(blocking=False):
+            return False
+        media = claim(list(self._online)) if self._online else None
+        held = self._online.get(str(media.instance_id)) if media else None
+        if media is None or held is None:
+            self._free.release()
+            return False
+        self._pool.submit(self._work, held, media)
+        return True
+
+    def _work(self, held: Held, media: Media) -> None:
+        try:
+            download(held, media)
+        except Exception:
+            log.exception("download_failed", media=media.pk)  # due again when the claim runs out
+        finally:
+            connection.close()
+            self._free.release()
+            self._awake.set()
+
+
+def claim(instance_ids: list[str]) -> Media | None:
+    """Take the received file of these numbers that is due first, for LEASE."""
+    now = timezone.now()
+    due = Media.objects.filter(source=Source.INBOUND, status=Status.PENDING, due_at__lte=now)
+    for media in due.filter(instance_id__in=instance_ids).order_by("due_at")[:10]:
+        mine = Media.objects.filter(pk=media.pk, status=Status.PENDING, due_at=media.due_at)
+        if mine.update(due_at=now + LEASE, attempts=F("attempts") + 1):
+            media.due_at, media.attempts = now + LEASE, media.attempts + 1
+            return media
+    return None
+
+
+def download(held: Held, media: Media) -> None:
+    """Download a claimed file into the storage and have the outcome written. Waits for memory if others hold much."""
+    assert media.due_at is not None
+    status, columns = _fetched(held, media)
+    held.write(Downloaded(media.id, media.due_at, status, columns)).result()
+
+
+def _fetched(held: Held, media: Media) -> tuple[str, dict[str, Any]]:
+    remote = inbound.unpacked(str(media.remote))
+    if remote.size > MAX_FILE_BYTES:
+        return _failed("media_too_large", f"The file is larger than {MAX_FILE_BYTES} bytes.")
+    with budget.held_bytes(remote.size):
+        try:
+            content = held.download(remote)
+        except SendFailed as error:
+            return _failure(media, str(error))
+        if not 0 < len(content) <= MAX_FILE_BYTES:
+            return _failed("media_too_large", f"The file has {len(content)} bytes.")
+        found = sniffed(content[:HEAD_BYTES], media.filename, remote.mime_type)
+        key = storing.keep(media.organization_id, File(io.BytesIO(content)))
+        digest = hashlib.sha256(content).hexdigest()
+        size = len(content)
+    return Status.STORED, {
+        "file": key,
+        "mime_type": found,
+        "size": size,
+        "sha256": digest,
+        "error_code": None,
+        "error_detail": None,
+        "expires_at": inbound.expiry(),
+    }
+
+
+def _failed(code: str, detail: str, status: str = Status.FAILED) -> tuple[str, dict[str, Any]]:
+    return status, {"error_code": code, "error_detail": detail}
+
+
+def _failure(media: Media, text: str) -> tuple[str, dict[str, Any]]:
+    if any(words in text for words in _GONE):
+        return _failed("media_gone", "WhatsApp does not keep the file any more.", Status.EXPIRED)
+    if any(words in text for words in _BROKEN):
+        return _failed("media_unreadable", "What WhatsApp keeps is not what the message says.")
+    if any(words in text for words in _OFFLINE):
+        return Status.PENDING, {"due_at": timezone.now() + RETRY[0], "attempts": media.attempts - 1}
+    if media.attempts > len(RETRY):
+        return _failed("download_failed", "The file could not be downloaded.")
+    log.info("download_again", media=media.pk, error=text[:200])
+    return Status.PENDING, {"due_at": timezone.now() + RETRY[media.attempts - 1]}
+
+
+_made = threading.Lock()
+_worker: list[_Downloads] = []
+
+
+def _downloads() -> _Downloads:
+    """One for the process, begun with its first number."""
+    with _made:
+        if not _worker:
+            _worker.append(_Downloads())
+        return _worker[0]
+
+
+class Downloads:
+    """The attachment of one number."""
+
+    def __init__(self, held: Held) -> None:
+        self._held = held
+
+    def online(self) -> None:
+        _downloads().enter(self._held)
+
+    def offline(self) -> None:
+        _downloads().leave(self._held)
+
+    def seen(self, news: News) -> None:
+        pass
+
+    def wake(self) -> None:
+        _downloads().wake()
+
+    def close(self, deadline: float) -> None:
+        _downloads().leave(self._held)
+
+
+def find_work(instance_ids: list[str]) -> Iterable[str]:
+    """The instances with files to download."""
+    due = Media.objects.filter(source=Source.INBOUND, status=Status.PENDING, due_at__lte=timezone.now())
+    return due.filter(instance_id__in=instance_ids).order_by().values_list("instance_id", flat=True).distinct()
+
+
+attachments.attach.append(Downloads)
+attachments.find_work.append(find_work)
+writer.handlers.update(HANDLERS)

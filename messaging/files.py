@@ -1,0 +1,64 @@
+"""The files that messages to be sent name: turned into rows of ours before the messages are accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from accounts.actor import Actor
+from config.api.idempotency import Claim
+from config.api.problems import Problem
+from config.models import IdempotencyKey
+from media import services as media
+from media.models import Media
+from media.references import MediaRef
+from messaging.orders import Outgoing
+
+
+def admitted(
+    actor: Actor, outgoing: Sequence[Outgoing | Problem], claim: Claim | None = None
+) -> Sequence[Outgoing | Problem]:
+    """The same messages, each file named by its id; a message whose file is refused gives way to the Problem.
+
+    Not inside a transaction: what comes as base64 is written to the storage. A request that came before is left as
+    it is, since its first answer is given again.
+    """
+    refs = [ref for one in outgoing if isinstance(one, Outgoing) for ref in _refs(one)]
+    if not refs or (claim is not None and _came_before(claim)):
+        return outgoing
+    found = iter(media.admit(actor, refs))
+    answers = [one if isinstance(one, Problem) else _with(one, found) for one in outgoing]
+    media.used([str(ref.id) for one in answers if isinstance(one, Outgoing) for ref in _refs(one)])
+    return answers
+
+
+def _came_before(claim: Claim) -> bool:
+    return IdempotencyKey.objects.filter(scope=claim.scope, key=claim.key, status__isnull=False).exists()
+
+
+def _refs(one: Outgoing) -> Iterator[MediaRef]:
+    for part in (one, *one.items):
+        if part.media is not None:
+            yield part.media
+
+
+def _with(one: Outgoing, found: Iterator[Media | Problem]) -> Outgoing | Problem:
+    parts: list[Outgoing] = []
+    refusal: Problem | None = None
+    for place, part in enumerate((one, *one.items)):
+        file = next(found) if part.media is not None else None
+        if isinstance(file, Problem):
+            refusal = refusal or (_in_album(file, place - 1) if place else file)
+        parts.append(part if isinstance(file, Problem) else _renamed(part, file))
+    head, *items = parts
+    return refusal or head._replace(items=tuple(items))
+
+
+def _renamed(part: Outgoing, file: Media | None) -> Outgoing:
+    if file is None or part.media is None:
+        return part
+    return part._replace(media=MediaRef(part.media.kind, id=file.id))
+
+
+def _in_album(problem: Problem, place: int) -> Problem:
+    errors = [error._replace(pointer=f"/album/items/{place}{error.pointer}") for error in problem.errors]
+    return Problem(problem.code, problem.detail, errors=errors, headers=problem.headers, **problem.extensions)
