@@ -47,6 +47,9 @@ def sweep_history() -> None:
     """Find parts whose task got lost or died on the way."""
     for part_id in history.waiting():
         import_history.delay(part_id)
+
+
+@shared_task
 def sweep_preparing() -> None:
     """Ask again for the files that messages have waited for for long."""
     preparing.sweep()
