@@ -6,7 +6,8 @@ import itertools
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from config.variables import Variable
 
 DOCS = Path(__file__).parent
-sys.path.insert(0, str(DOCS.parent))
+sys.path[:0] = [str(DOCS.parent), str(DOCS)]
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 
@@ -178,7 +179,7 @@ def failures() -> str:
     return "\n".join(lines)
 
 
-PAGES = {
+PAGES: dict[str, Callable[[], str]] = {
     "events.md": events,
     "failures.md": failures,
     "metrics.md": metrics,
@@ -188,6 +189,10 @@ PAGES = {
     "../.env.example": example,
     "openapi.json": openapi,
 }
+
+import message_pages  # noqa: E402  (beside this file)
+
+PAGES |= {f"messages/{type_}.md": partial(message_pages.page, type_) for type_ in message_pages.INTRODUCTIONS}
 
 if __name__ == "__main__":
     import django

@@ -6,7 +6,7 @@ from typing import Any
 
 from instances.whatsapp.building.contents import content_of
 from instances.whatsapp.building.outbound import Named, Outbound
-from instances.whatsapp.library import Message
+from instances.whatsapp.protos import Message
 
 _EVERYONE = 1
 

@@ -9,7 +9,7 @@ from instances.whatsapp.building.contents import add_status_colours, content_of
 from instances.whatsapp.building.context import add_context
 from instances.whatsapp.building.outbound import Named, Outbound
 from instances.whatsapp.jids import STATUS
-from instances.whatsapp.library import Message
+from instances.whatsapp.protos import Message
 
 
 def build(outbound: Outbound) -> Any:
