@@ -9,9 +9,11 @@ import httpx
 from django.conf import settings
 
 from config.api.health import part
-from config.api.problems import CATALOGUE, Problem
+from config.api.problems import Problem
 
 _SECONDS = 10.0
+# Refusals that mean the same here; others of the sandbox's codes may stand for something else in the catalogue.
+_SHARED_CODES = {"phone_taken", "qr_expired", "no_pairing", "wrong_code", "not_on_whatsapp"}
 
 
 @cache
@@ -22,7 +24,8 @@ def _client(path: str) -> httpx.Client:
 def call(method: str, **arguments: Any) -> Any:
     """Call a method of the sandbox's control API and return its result.
 
-    Raises Problem: ``sandbox_unavailable`` when nobody answers, else the code that the sandbox gave.
+    Raises Problem: ``sandbox_unavailable`` when nobody answers, ``not_found``, ``invalid_request``, or one of the
+    codes that the sandbox shares with the API.
     """
     if not settings.SANDBOX_ENABLED:
         raise Problem("sandbox_unavailable", "This installation has no sandbox network.")
@@ -33,7 +36,7 @@ def call(method: str, **arguments: Any) -> Any:
     if response.is_success:
         return response.json()["result"]
     refusal = response.json()["error"]
-    if refusal["code"] in CATALOGUE:
+    if refusal["code"] in _SHARED_CODES:
         raise Problem(refusal["code"], refusal["detail"])
     if response.status_code == 404:
         raise Problem("not_found", refusal["detail"])
