@@ -1,0 +1,191 @@
+"""Files through the whole product: every kind to a phone, large ones from number to number, and what it costs."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import os
+import socket
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import psutil
+import pytest
+from PIL import Image
+
+from media.tests.test_renditions import moving, sound, video
+from stack.testing import RunningStack
+from tests.product import Api, wait_for
+
+pytestmark = pytest.mark.end_to_end
+MB = 1024 * 1024
+ENDED = ("sent", "delivered", "read", "played", "failed", "unconfirmed")
+
+
+def picture(form: str = "JPEG") -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (320, 200), (200, 30, 60)).save(out, form)
+    return out.getvalue()
+
+
+def send(api: Api, instance: str, to: str, type_: str, **file: Any) -> dict[str, Any]:
+    """Send a file and wait for the end of its way."""
+    body = {"instance": instance, "to": to, "type": type_, type_: file}
+    id_ = api.post("/messages", body, expect=202)["id"]
+    wait_for(lambda: api.message(id_)["status"] in ENDED, 90, f"{type_}: {api.message(id_)}")
+    return api.message(id_)
+
+
+def test_every_kind_of_file_reaches_a_phone(acme: Api) -> None:
+    instance, _ = acme.linked()
+    phone = acme.phone()
+    sent = [
+        ("image", {"data": picture()}, "image/jpeg"),
+        ("image", {"data": picture("WEBP")}, "image/jpeg"),
+        ("video", {"data": video()}, "video/mp4"),
+        ("video", {"data": moving(), "gif": True}, "video/mp4"),
+        ("video", {"data": video(), "round": True}, "video/mp4"),
+        ("audio", {"data": sound()}, "audio/mp4"),
+        ("audio", {"data": sound(), "voice": True}, "audio/ogg; codecs=opus"),
+        ("document", {"data": b"name,phone\n", "filename": "list.csv"}, "text/csv"),
+        ("sticker", {"data": picture("PNG")}, "image/webp"),
+    ]
+    for type_, file, _ in sent:
+        message = send(acme, instance, phone, type_, **(file | {"data": base64.b64encode(file["data"]).decode()}))
+        assert message["error"] is None, message
+    got = wait_for(lambda: len(found := acme.received(phone)) == len(sent) and found, what="the files at the phone")
+    assert [one["mimetype"] for one in got] == [mime_type for _, _, mime_type in sent]
+
+
+def test_a_file_that_is_received_can_be_read(acme: Api) -> None:
+    instance, number = acme.linked()
+    phone, content = acme.phone(), picture()
+    image = {"data": base64.b64encode(content).decode(), "caption": "Look"}
+    acme.post(f"/sandbox/phones/{phone}/messages", {"to": number, "image": image})
+    row = wait_for(lambda: next(iter(acme.messages(instance=instance, chat=phone)), None), what="the message")
+    stored = wait_for(
+        lambda: (found := acme.message(row["id"])["image"])["status"] == "stored" and found, what="the file"
+    )
+    assert (stored["size"], stored["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
+    link = acme.get(f"/media/{stored['id']}")["url"]
+    answer = httpx.get(acme.address + urlsplit(link).path)
+    assert (answer.status_code, answer.content) == (200, content)
+    assert answer.headers["content-type"] == "image/jpeg"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert acme.http.get(f"/api/media/{stored['id']}/content").content == content
+
+
+class Memory:
+    """The most that each process of the product had in memory while it was watched, in MB."""
+
+    def __init__(self, stack: RunningStack) -> None:
+        self._stack = stack
+        self.peak: dict[str, float] = {}
+
+    def sample(self) -> None:
+        for name, state in self._stack.processes().items():
+            try:
+                family = [psutil.Process(state["pid"]), *psutil.Process(state["pid"]).children(recursive=True)]
+                size = max(one.memory_info().rss for one in family) / MB
+            except (psutil.Error, TypeError, ValueError):
+                continue
+            self.peak[name] = max(self.peak.get(name, 0), size)
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        stop = threading.Event()
+
+        def run() -> None:
+            while not stop.wait(0.05):
+                self.sample()
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+
+def large_video(size: int) -> bytes:
+    """A short film with much room at its end, as the container allows."""
+    film = video()
+    return film + struct.pack(">I4s", size - len(film), b"free") + os.urandom(size - len(film) - 8)
+
+
+def test_a_large_video_goes_from_number_to_number_and_memory_stays(
+    stack: RunningStack, acme: Api, capsys: pytest.CaptureFixture[str]
+) -> None:
+    instance, _ = acme.linked()
+    other, number = acme.linked()
+    content = large_video(50 * MB)
+    before, during = Memory(stack), Memory(stack)
+    before.sample()
+    with during.watched():
+        began = time.monotonic()
+        answer = acme.http.post("/api/media", files={"file": ("film.mp4", content)}, timeout=120)
+        assert answer.status_code == 201, answer.text
+        uploaded = time.monotonic()
+        message = send(acme, instance, number, "video", id=answer.json()["id"])
+        assert message["error"] is None, message
+        sent = time.monotonic()
+        row = wait_for(
+            lambda: next((one for one in acme.messages(instance=other) if one["type"] == "video"), None),
+            60,
+            "the video",
+        )
+        stored = wait_for(
+            lambda: (found := acme.message(row["id"])["video"])["status"] == "stored" and found, 60, "its file"
+        )
+        received = time.monotonic()
+    assert stored["sha256"] == hashlib.sha256(content).hexdigest()
+    with capsys.disabled():
+        print(
+            f"\n50 MB: upload {uploaded - began:.1f} s, send {sent - uploaded:.1f} s, receive {received - sent:.1f} s"
+        )
+        for name in sorted(during.peak):
+            print(f"  {name:24} {before.peak.get(name, 0):6.0f} MB -> {during.peak[name]:6.0f} MB at most")
+    assert during.peak["web"] - before.peak["web"] < 30
+
+
+def test_a_document_of_the_largest_size_leaves_the_web_as_it_is(stack: RunningStack, acme: Api) -> None:
+    before, during = Memory(stack), Memory(stack)
+    before.sample()
+    with during.watched():
+        answer = acme.http.post("/api/media", files={"file": ("big.bin", os.urandom(100 * MB))}, timeout=120)
+    assert answer.status_code == 201, answer.text
+    assert during.peak["web"] - before.peak["web"] < 30
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_gigabyte_is_refused_early(acme: Api, chunked: bool) -> None:
+    address = urlsplit(acme.address)
+    head = f"POST /api/media HTTP/1.1\r\nHost: {address.netloc}\r\nAuthorization: Bearer {acme.credential}\r\n"
+    head += "Content-Type: multipart/form-data; boundary=x\r\n"
+    head += "Transfer-Encoding: chunked\r\n\r\n" if chunked else f"Content-Length: {1 << 30}\r\n\r\n"
+    sent, answer, piece = 0, b"", b"x" * 65536
+    with socket.create_connection((str(address.hostname), address.port or 80), timeout=10) as client:
+        client.sendall(head.encode())
+        client.setblocking(False)
+        while not answer and sent < 1 << 30:
+            try:
+                client.send(b"10000\r\n" + piece + b"\r\n" if chunked else piece)
+                sent += len(piece)
+            except BlockingIOError:
+                time.sleep(0.01)
+            except OSError:
+                sent += 0
+            try:
+                answer = client.recv(65536)
+            except BlockingIOError:
+                continue
+    assert answer.startswith(b"HTTP/1.1 411 " if chunked else b"HTTP/1.1 413 ")
+    assert sent < 20 * MB
