@@ -1,4 +1,14 @@
+from typing import Any
+
 from django.apps import AppConfig
+from django.db import connections
+from django.db.models.signals import post_migrate
+
+
+def _keep_triggers(using: str, **_: Any) -> None:
+    from messaging import search
+
+    search.keep_triggers(connections[using])
 
 
 class MessagingConfig(AppConfig):
@@ -15,3 +25,4 @@ class MessagingConfig(AppConfig):
         handlers.prepared.append(preparing.prepared)
         handlers.settled.append(preparing.settled)
         metrics.readings.update(READINGS)
+        post_migrate.connect(_keep_triggers, sender=self)

@@ -2,12 +2,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Q, QuerySet
-
 from config.timestamps import iso
 from instances.models import Instance
 from instances.whatsapp.failures import retryable
-from instances.whatsapp.jids import LID, PHONE, Jid
+from instances.whatsapp.jids import LID, PHONE
 from messaging.models import Message
 from messaging.states import Direction
 
@@ -59,12 +57,3 @@ def message_data(message: Message, instance: Instance) -> dict[str, Any]:
         "edited_at": iso(message.edited_at),
         "revoked_at": iso(message.revoked_at),
     }
-
-
-def in_chat(messages: QuerySet[Message], jid: Jid) -> QuerySet[Message]:
-    """Those of one chat, by whichever of its JIDs."""
-    return (
-        messages.filter(Q(chat=str(jid)) | Q(chat_lid=str(jid)))
-        if jid.server == LID
-        else messages.filter(chat=str(jid))
-    )

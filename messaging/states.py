@@ -29,6 +29,14 @@ class Origin(models.TextChoices):
     PHONE = "phone"
 
 
+# What a message can be; some are only received.
+TYPES = (
+    "text", "image", "video", "audio", "document", "sticker", "location", "live_location", "contacts", "poll",
+    "reaction", "edit", "revoke", "forward", "album", "group_invite", "event", "pin", "unsupported", "undecryptable",
+    "poll_vote", "event_response",
+)  # fmt: skip
+
+
 class Direction(models.TextChoices):
     OUTBOUND = "outbound"
     INBOUND = "inbound"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -7,6 +8,7 @@ from rest_framework import serializers
 
 from config.api.serializers import Input, Text
 from instances.whatsapp.jids import RECIPIENT, InvalidJid, InvalidPhoneNumber, Jid, recipient
+from messaging.states import TYPES, Direction, Origin, Status
 
 
 class ChatField(Text):
@@ -27,6 +29,32 @@ class ChatField(Text):
             return recipient(f"+{text[1:]}" if text.startswith(" ") else text)
         except InvalidJid as error:
             self.fail("invalid_phone_number" if isinstance(error, InvalidPhoneNumber) else "invalid_recipient")
+
+
+class Several(Text):
+    """One or more of some words, separated by commas."""
+
+    default_error_messages = {"invalid_choice": "{word} is none of: {choices}."}
+
+    def __init__(self, choices: Sequence[str], **options: Any) -> None:
+        super().__init__(max_length=300, **options)
+        self.choices = tuple(choices)
+        one = "|".join(self.choices)
+        self.json_schema = {"pattern": f"^({one})(,({one}))*$"}
+
+    def to_internal_value(self, data: Any) -> list[str]:  # type: ignore[override]
+        words = super().to_internal_value(data).split(",")
+        for word in words:
+            if word not in self.choices:
+                self.fail("invalid_choice", word=word, choices=", ".join(self.choices))
+        return words
+
+
+class Since(serializers.DateTimeField):
+    """A moment in ISO 8601; without a time zone it is UTC. A space is a plus sign that nobody encoded."""
+
+    def to_internal_value(self, value: Any) -> datetime:
+        return super().to_internal_value(value.replace(" ", "+") if isinstance(value, str) else value)
 
 
 class Moment(serializers.DateTimeField):
@@ -52,7 +80,22 @@ class MessageChange(Input):
 
 class MessagesQuery(Input):
     instance = Text(required=False, help_text="Those of one instance.")
-    chat = ChatField(required=False, help_text="Those of one chat: a phone number or a JID.")
+    chat = ChatField(required=False, help_text="Those of one chat: a phone number, a JID or an LID.")
+    direction = serializers.ChoiceField(choices=Direction.values, required=False)
+    type = Several(TYPES, required=False, help_text="One or more types, separated by commas.")
+    status = Several(Status.values, required=False, help_text="One or more statuses, separated by commas.")
+    origin = serializers.ChoiceField(choices=Origin.values, required=False)
+    history = serializers.BooleanField(
+        required=False, help_text="Whether they came with the history when the number was linked."
+    )
+    client_ref = Text(required=False, max_length=200, help_text="Those you gave this reference.")
+    since = Since(required=False, help_text="Those of this moment and later.")
+    until = Since(required=False, help_text="Those before this moment.")
+    q = Text(
+        required=False,
+        max_length=400,
+        help_text='Those with all of these words; `"words in quotes"` follow each other, `pre*` is a beginning.',
+    )
 
 
 class MessageQuery(Input):

@@ -1,29 +1,17 @@
 from __future__ import annotations
 
-from django.db.models import QuerySet
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.actor import Actor
 from accounts.permissions import actor_of
 from config.api.pagination import Pages
 from config.api.serializers import checked, checked_query
 from config.api.views import APIView
-from instances import access as instance_access
-from instances.whatsapp.jids import Jid
-from messaging import access, scheduling
+from messaging import access, finding, scheduling
 from messaging.api import payload, sending
 from messaging.api.serializers import MessageChange, MessageQuery, MessagesQuery
-from messaging.models import Message
 from messaging.receiving import showing
-from messaging.selectors import in_chat, message_data
-
-
-def _filtered(actor: Actor, *, instance: str | None = None, chat: Jid | None = None) -> QuerySet[Message]:
-    rows = access.messages(actor)
-    if instance is not None:
-        rows = rows.filter(instance=instance_access.instance(actor, instance))
-    return rows if chat is None else in_chat(rows, chat)
+from messaging.selectors import message_data
 
 
 class MessagesView(APIView):
@@ -32,7 +20,7 @@ class MessagesView(APIView):
 
     def get(self, request: Request) -> Response:
         pages = Pages()
-        found = _filtered(actor_of(request), **checked_query(MessagesQuery, request))
+        found = finding.messages(actor_of(request), **checked_query(MessagesQuery, request))
         rows = pages.paginate_queryset(found, request, self) or []
         return pages.get_paginated_response(showing.with_extras(rows))
 

@@ -7,7 +7,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from conftest import Person, assert_problem
 from instances.models import Instance
-from messaging.models import Message
+from messaging.models import Contact, Message
 
 pytestmark = pytest.mark.django_db
 MakeMessage = Callable[..., Message]
@@ -80,6 +80,7 @@ def chats(instance: Instance, make_message: MakeMessage) -> dict[str, str]:
         "group": {"chat": "120363000000000001@g.us"},
         "other": {"chat": "15550100003@s.whatsapp.net"},
     }
+    Contact.objects.create(instance=instance, phone="15550100002", lid="777@lid")
     return {name: make_message(instance, **columns).id for name, columns in jids.items()}
 
 
