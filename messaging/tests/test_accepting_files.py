@@ -53,7 +53,7 @@ def test_a_ready_file_is_queued_with_what_is_known_of_it(alice: Person, instance
     assert answer["status"] == "queued"
     known = {"mime_type": "image/jpeg", "size": 7, "sha256": "ab" * 32, "status": "stored"}
     assert answer["image"] == {"id": media.id, "caption": "A cat", **known}
-    assert Message.objects.get().text == "A cat"
+    assert Message.objects.get().text == "a cat"
 
 
 def test_a_file_that_is_not_ready_is_prepared_first(alice: Person, instance: Instance) -> None:
