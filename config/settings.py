@@ -220,6 +220,7 @@ CELERY_BEAT_SCHEDULE = {
     "prune-accounts": {"task": "accounts.tasks.prune", "schedule": 3600.0},
     "prune-messages": {"task": "messaging.tasks.prune", "schedule": 3600.0},
     "prune-broadcasts": {"task": "broadcasts.tasks.prune", "schedule": 3600.0},
+    "purge-messages": {"task": "messaging.tasks.purge", "schedule": 3600.0},
     "prune-events": {"task": "webhooks.tasks.prune", "schedule": 3600.0},
 }
 

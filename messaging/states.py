@@ -51,6 +51,9 @@ RARE = ("cancelled", "failed", "held", "preparing", "scheduled", "unconfirmed")
 # Types of messages that change or answer another one and are no part of the conversation themselves.
 CHANGES = frozenset({"reaction", "edit", "revoke", "poll_vote", "event_response", "pin"})
 
+# Statuses of messages that wait for us.
+UNFINISHED = ("held", "preparing", "queued", "scheduled", "sending")
+
 TRANSITIONS: dict[str, frozenset[str]] = {
     Status.SCHEDULED: frozenset({Status.PREPARING, Status.QUEUED, Status.CANCELLED, Status.FAILED}),
     Status.PREPARING: frozenset({Status.QUEUED, Status.CANCELLED, Status.FAILED}),

@@ -5,7 +5,7 @@ from datetime import timedelta
 from celery import shared_task
 from django.utils import timezone
 
-from messaging import preparing, scheduling
+from messaging import preparing, retention, scheduling
 from messaging.models import EarlyChange, EarlyReceipt
 from messaging.receiving import groups, history, settling
 
@@ -53,3 +53,10 @@ def sweep_history() -> None:
 def sweep_preparing() -> None:
     """Ask again for the files that messages have waited for for long."""
     preparing.sweep()
+
+
+@shared_task
+def purge() -> None:
+    """Delete messages that are older than their plan keeps them; goes on in another task while there is more."""
+    if retention.purge():
+        purge.delay()

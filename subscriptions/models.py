@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.utils import timezone
 
@@ -17,6 +18,12 @@ class Plan(models.Model):
     instances = models.PositiveIntegerField(help_text="Numbers on each network")
     messages_per_month = models.PositiveIntegerField(help_text="On each network")
     requests_per_minute = models.PositiveIntegerField(default=6_000, help_text="Of all keys and people together")
+    message_retention_days = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="Older messages are deleted. Empty: they are kept for ever",
+    )
     position = models.PositiveSmallIntegerField(default=0, help_text="Place in the list of plans")
     is_public = models.BooleanField(default=True, help_text="Shown to everybody and open to choice")
 

@@ -34,7 +34,14 @@ def plan_data(plan: Plan) -> dict[str, Any]:
         "instances": plan.instances,
         "messages_per_month": plan.messages_per_month,
         "requests_per_minute": plan.requests_per_minute,
+        "message_retention_days": plan.message_retention_days,
     }
+
+
+def retentions() -> list[tuple[str, int]]:
+    """The organizations (ids) whose plan keeps messages for a time only, and for how many days."""
+    limited = Subscription.objects.filter(plan__message_retention_days__isnull=False)
+    return list(limited.values_list("organization_id", "plan__message_retention_days"))  # type: ignore[arg-type]
 
 
 def state(subscription: Subscription, now: datetime) -> str:

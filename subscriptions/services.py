@@ -17,7 +17,9 @@ from subscriptions.models import NETWORKS, Meter, Plan, Subscription
 from subscriptions.periods import period_at
 from subscriptions.selectors import count_instances
 
-_PLAN_COLUMNS = ("name", "instances", "messages_per_month", "requests_per_minute", "position", "is_public")
+_PLAN_COLUMNS = (
+    "name", "instances", "messages_per_month", "requests_per_minute", "message_retention_days", "position", "is_public",
+)  # fmt: skip
 
 
 def lock(organization_id: str) -> Subscription:

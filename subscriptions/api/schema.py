@@ -22,6 +22,7 @@ class Plan(Shape):
     instances: Count
     messages_per_month: Count
     requests_per_minute: Count
+    message_retention_days: Annotated[int, Meta(ge=1, description="Older messages are deleted.")] | None
 
 
 class PlanPage(Page[Plan]):

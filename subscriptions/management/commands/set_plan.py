@@ -13,7 +13,7 @@ from subscriptions import services
 from subscriptions.models import Plan
 
 NEVER = "never"
-_TERMS = ("instances", "messages_per_month", "requests_per_minute")
+_TERMS = ("instances", "messages_per_month", "requests_per_minute", "message_retention_days")
 
 
 def _moment(text: str) -> datetime | str:
