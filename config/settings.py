@@ -221,6 +221,7 @@ CELERY_BEAT_SCHEDULE = {
     "prune-messages": {"task": "messaging.tasks.prune", "schedule": 3600.0},
     "prune-broadcasts": {"task": "broadcasts.tasks.prune", "schedule": 3600.0},
     "purge-messages": {"task": "messaging.tasks.purge", "schedule": 3600.0},
+    "sweep-erasures": {"task": "messaging.tasks.sweep_erasures", "schedule": 60.0, "options": {"expires": 120}},
     "prune-events": {"task": "webhooks.tasks.prune", "schedule": 3600.0},
 }
 

@@ -24,6 +24,7 @@ urlpatterns = [
     path("", include("media.api.file_urls")),
     path("api/", include("messaging.api.urls")),
     path("api/", include("messaging.chats.api.urls")),
+    path("api/", include("messaging.contacts.api.urls")),
     path("api/", include("broadcasts.api.urls")),
     path("api/", include("phones.api.urls")),
     path("admin/login/", limited("auth", email_field="username")(admin.site.login)),

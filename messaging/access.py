@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from accounts.actor import Actor
 from config.api.problems import Problem
 from instances.access import check_id
-from messaging.models import Chat, Message
+from messaging.models import Chat, Erasure, Message
 
 
 def messages(actor: Actor) -> QuerySet[Message]:
@@ -38,5 +38,14 @@ def chat(actor: Actor, chat_id: str) -> Chat:
     """Raises Problem ``not_found``."""
     found = chats(actor).filter(pk=check_id(chat_id, "cht")).first()
     if found is None:
+        raise Problem("not_found")
+    return found
+
+
+def erasure(actor: Actor, erasure_id: str) -> Erasure:
+    """Raises Problem ``not_found``."""
+    mine = Erasure.objects.filter(organization_id=actor.organization_id, instance__network__in=actor.networks)
+    found = mine.filter(pk=check_id(erasure_id, "ers")).first()
+    if found is None or not actor.reaches(found.instance_id):
         raise Problem("not_found")
     return found

@@ -193,6 +193,33 @@ class Chat(models.Model):
         return self.name or self.jid
 
 
+class Erasure(models.Model):
+    """The deletion of all that is kept of one person by an instance. Whom it concerned is forgotten with its end."""
+
+    class Status(models.TextChoices):
+        RUNNING = "running"
+        DONE = "done"
+
+    id = TypeIDField(prefix="ers", primary_key=True)
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
+    instance = models.ForeignKey(Instance, on_delete=models.CASCADE, related_name="+")
+    phone = models.CharField(max_length=20, null=True)
+    lid = models.CharField(max_length=60, null=True)
+    status = models.CharField(max_length=7, choices=Status.choices, default=Status.RUNNING)
+    messages = models.PositiveIntegerField(default=0, help_text="Deleted")
+    heard_to = TypeIDField(prefix="msg", null=True, help_text="What was received has been gone through up to here")
+    events = models.PositiveIntegerField(default=0, help_text="Whose data was taken out")
+    events_to = models.BigIntegerField(default=0, help_text="The log has been gone through up to this sequence")
+    created_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["created_at"], name="erasures_to_do", condition=models.Q(status="running"))]
+
+    def __str__(self) -> str:
+        return self.id
+
+
 class EarlyReceipt(models.Model):
     """A receipt for a message whose id is not in the ledger yet; it is applied when the id arrives."""
 

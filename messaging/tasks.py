@@ -6,6 +6,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from messaging import preparing, retention, scheduling
+from messaging.contacts import services as contacts
 from messaging.models import EarlyChange, EarlyReceipt
 from messaging.receiving import groups, history, settling
 
@@ -60,3 +61,17 @@ def purge() -> None:
     """Delete messages that are older than their plan keeps them; goes on in another task while there is more."""
     if retention.purge():
         purge.delay()
+
+
+@shared_task
+def erase(erasure_id: str) -> None:
+    """Go on with an erasure; in another task while there is more."""
+    if contacts.go_on(erasure_id=erasure_id):
+        erase.delay(erasure_id)
+
+
+@shared_task
+def sweep_erasures() -> None:
+    """Go on with erasures whose wake-ups were lost."""
+    for erasure_id in contacts.unfinished():
+        contacts.go_on(erasure_id=erasure_id)

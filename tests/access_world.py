@@ -21,7 +21,7 @@ from conftest import PASSWORD, bearer
 from instances.models import Instance
 from instances.states import State, Wanted
 from media.models import Media
-from messaging.models import Chat, Message
+from messaging.models import Chat, Erasure, Message
 from phones.models import VirtualPhone
 from phones.tests.numbers import new_number
 from webhooks.models import Endpoint
@@ -34,6 +34,7 @@ class Objects:
     instance: Instance
     message: Message
     chat: Chat
+    erasure: Erasure
     endpoint: Endpoint
     media: Media
     broadcast: Broadcast
@@ -41,7 +42,8 @@ class Objects:
 
     @property
     def ids(self) -> set[str]:
-        rows = (self.instance, self.message, self.chat, self.endpoint, self.media, self.broadcast, self.opt_out)
+        rows = (self.instance, self.message, self.chat, self.erasure, self.endpoint)
+        rows += (self.media, self.broadcast, self.opt_out)
         return {row.id for row in rows}
 
 
@@ -103,13 +105,14 @@ class Tenant:
             last_message_id=message.id,
             last_at=message.created_at,
         )
+        erasure = Erasure.objects.create(organization=self.organization, instance=instance, phone="15550100009")
         endpoint = Endpoint.objects.create(
             organization=self.organization, mode=mode, url="https://example.com/hooks", events=["*"]
         )
         media = Media.objects.create(
             organization=self.organization, network=network, instance=instance, source="inbound"
         )
-        return Objects(instance, message, chat, endpoint, media, *self._audience(instance))
+        return Objects(instance, message, chat, erasure, endpoint, media, *self._audience(instance))
 
     def _audience(self, instance: Instance) -> tuple[Broadcast, OptOut]:
         of = {"organization": self.organization, "network": instance.network}
@@ -151,6 +154,8 @@ class Tenant:
             "instance_id": network.instance.id,
             "message_id": network.message.id,
             "chat_id": network.chat.id,
+            "erasure_id": network.erasure.id,
+            "contact": "15550100002",
             "endpoint_id": network.endpoint.id,
             "template_id": self.template.id,
             "broadcast_id": network.broadcast.id,

@@ -45,6 +45,7 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "already_member": (409, "This person is a member already"),
     "already_invited": (409, "This address is invited already"),
     "key_ended": (409, "The key is revoked or has expired"),
+    "not_a_person": (409, "The address is not that of a person"),
     "not_received": (409, "Only received messages can be marked as read"),
     "client_ref_taken": (409, "Another message has this client_ref"),
     "message_already_sent": (409, "The message cannot be cancelled any more"),

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from config.api.lines import LINES
 from config.api.operations import Moment, Operation, Operations, Page, Phone, Shape, Tag, identifier
 from instances.api.schema import InstanceId
 from messaging.api.schema import Message
@@ -49,6 +50,12 @@ OPERATIONS: Operations = {
         problems=_OTHER_NETWORK,
     ),
     views.ChatView.get: Operation("One chat", answers={200: Chat}),
+    views.ChatExportView.get: Operation(
+        "Export a chat",
+        "All messages of a chat, the oldest first: a JSON object on each line, as in the list of messages.",
+        answers={200: None},
+        media={LINES: {"type": "string", "description": "A `Message` on each line."}},
+    ),
     views.ReadChatView.post: Operation(
         "Mark a chat as read",
         "Idempotent. The senders see it, as far as the account's privacy settings let them.",

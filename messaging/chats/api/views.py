@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from django.http import StreamingHttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.permissions import actor_of
+from config.api.lines import LinesRenderer, lines
 from config.api.pagination import Pages
 from config.api.serializers import checked, checked_query
 from config.api.views import APIView
@@ -12,7 +14,8 @@ from instances import commands
 from messaging import access
 from messaging.chats import reading
 from messaging.chats.api.serializers import ChatsQuery, TypingInput
-from messaging.chats.selectors import with_last_messages
+from messaging.chats.selectors import in_steps, with_last_messages
+from messaging.models import Message
 from messaging.selectors import message_data
 
 
@@ -37,6 +40,16 @@ class ChatView(APIView):
 
     def get(self, request: Request, chat_id: str) -> Response:
         return Response(with_last_messages([access.chat(actor_of(request), chat_id)])[0])
+
+
+class ChatExportView(APIView):
+    scopes = {"GET": "read"}
+    renderer_classes = (LinesRenderer,)
+
+    def get(self, request: Request, chat_id: str) -> StreamingHttpResponse:
+        chat = access.chat(actor_of(request), chat_id)
+        rows = Message.objects.filter(instance_id=chat.instance_id, chat=chat.jid)
+        return lines(message_data(row, chat.instance) for row in in_steps(rows))
 
 
 class ReadChatView(APIView):
