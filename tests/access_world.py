@@ -42,9 +42,8 @@ class Objects:
 
     @property
     def ids(self) -> set[str]:
-        rows = (self.instance, self.message, self.chat, self.erasure, self.endpoint)
-        rows += (self.media, self.broadcast, self.opt_out)
-        return {row.id for row in rows}
+        own = {self.instance.id, self.message.id, self.chat.id, self.erasure.id, self.endpoint.id, self.media.id}
+        return own | {self.broadcast.id, self.opt_out.id}
 
 
 @dataclass

@@ -9,9 +9,8 @@ from django.db.models import Model, Q, QuerySet
 from config.timestamps import iso
 from instances.models import Instance
 from instances.whatsapp.jids import LID, PHONE, Jid
-from messaging.chats.selectors import chat_data, in_steps
+from messaging.chats.selectors import chat_data, exported
 from messaging.models import Chat, Contact, Erasure, Message
-from messaging.selectors import message_data
 from messaging.states import Direction
 
 _STEP = 500
@@ -96,10 +95,10 @@ def everything(person: Somebody) -> Iterator[dict[str, Any]]:
         known |= {"on_whatsapp": contact.on_whatsapp, "checked_at": iso(contact.checked_at)}
         yield {"kind": "contact", "data": known}
     for chat in person.chats.select_related("instance"):
-        yield {"kind": "chat", "data": chat_data(chat, None)}
+        yield {"kind": "chat", "data": chat_data(chat)}
     for rows in (person.messages, person.heard.filter(person.wrote)):
-        for message in in_steps(rows):
-            yield {"kind": "message", "data": message_data(message, person.instance)}
+        for message in exported(rows):
+            yield {"kind": "message", "data": message}
     for kind, acts in person.acts():
         for row in acts.order_by("pk").iterator(chunk_size=_STEP):
             columns = {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}

@@ -10,6 +10,8 @@ from django.utils import timezone
 from audit.services import record
 from instances import wakeup
 from instances.models import Instance
+from media import services as media
+from media.models import Media, Source
 from messaging.contacts.selectors import Somebody
 from messaging.models import Erasure, Message
 from webhooks import scrubbing
@@ -103,5 +105,12 @@ def _last(heard: QuerySet[Message]) -> str | None:
 
 
 def _delete(ids: list[str]) -> int:
-    Message.objects.filter(pk__in=ids).delete()
+    """Messages, and the files that came or went with them alone; what was uploaded to be sent stays."""
+    rows = Message.objects.filter(pk__in=ids)
+    files = set(rows.filter(media__isnull=False).values_list("media_id", flat=True))
+    rows.delete()
+    for file in Media.objects.filter(pk__in=files).exclude(source=Source.UPLOAD):
+        if not Message.objects.filter(media=file).exists():
+            media.expire(file)
+            Media.objects.filter(pk=file.pk).update(filename="", sha256="", link="")
     return len(ids)

@@ -14,7 +14,7 @@ from instances import commands
 from messaging import access
 from messaging.chats import reading
 from messaging.chats.api.serializers import ChatsQuery, TypingInput
-from messaging.chats.selectors import in_steps, with_last_messages
+from messaging.chats.selectors import exported, with_last_messages
 from messaging.models import Message
 from messaging.selectors import message_data
 
@@ -49,7 +49,7 @@ class ChatExportView(APIView):
     def get(self, request: Request, chat_id: str) -> StreamingHttpResponse:
         chat = access.chat(actor_of(request), chat_id)
         rows = Message.objects.filter(instance_id=chat.instance_id, chat=chat.jid)
-        return lines(message_data(row, chat.instance) for row in in_steps(rows))
+        return lines(exported(rows))
 
 
 class ReadChatView(APIView):

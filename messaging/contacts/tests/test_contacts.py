@@ -12,6 +12,7 @@ from audit.models import Entry
 from conftest import Person, assert_problem
 from instances.models import Instance
 from instances.services import draft
+from media.models import Media
 from messaging import tasks
 from messaging.contacts import services
 from messaging.models import Chat, Contact, Erasure, Message
@@ -128,4 +129,27 @@ def test_a_chat_is_exported_the_oldest_first(alice: Person, instance: Instance, 
     chat = Chat.objects.get(jid=GROUP["chat"])
     rows = exported(alice.client.get(f"/api/chats/{chat.id}/export"))
     assert [row["id"] for row in rows] == [world["in the group"].id, world["of Peter"].id]
-    assert rows[0] == alice.client.get(f"/api/messages/{rows[0]['id']}").json()
+    listed = alice.client.get("/api/messages", {"chat": str(GROUP["chat"])}).json()["results"]
+    assert rows == listed[::-1]
+
+
+def test_the_files_of_a_person_are_erased_with_their_messages(
+    alice: Person, instance: Instance, receive: Make, world: dict[str, Message]
+) -> None:
+    def file(source: str, *messages: str) -> Media:
+        row = Media.objects.create(
+            organization=instance.organization, source=source, status="stored", filename="carla.jpg", size=1
+        )
+        Message.objects.filter(pk__in=[world[name].pk for name in messages]).update(media=row)
+        return row
+
+    hers, shared, uploaded = file("inbound", "hers"), file("inbound", "in the group"), file("upload", "to her")
+    Message.objects.filter(pk=world["of Peter"].pk).update(media=shared)
+    tasks.erase(erase(alice, instance).json()["id"])
+    for row, status, name in (
+        (hers, "expired", ""),
+        (shared, "stored", "carla.jpg"),
+        (uploaded, "stored", "carla.jpg"),
+    ):
+        row.refresh_from_db()
+        assert (row.status, row.filename) == (status, name)
