@@ -17,6 +17,8 @@ from typing import Any
 import structlog
 from django.conf import settings
 from django.db import connection
+from django.db.models import Q
+from django.utils import timezone
 
 from instances import wakeup
 from instances.holding import attachments, writer
@@ -239,6 +241,7 @@ class Lane:
 def find_work(instance_ids: list[str]) -> Iterable[str]:
     """The instances with queued messages, for wake-ups that got lost."""
     queued = Message.objects.filter(instance_id__in=instance_ids, status=Status.QUEUED)
+    queued = queued.filter(Q(not_before=None) | Q(not_before__lte=timezone.now()))
     return queued.order_by().values_list("instance_id", flat=True).distinct()
 
 

@@ -31,10 +31,19 @@ MAX_ATTEMPTS = 10
 _TABLE = Message._meta.db_table
 _INSTANCE = Message._meta.get_field("instance").target_field
 # The status is asked for twice: a message may be cancelled while the statement waits for its row.
+# Within a chat nothing overtakes what is not ready or not due yet.
 _CLAIM = f"""
 UPDATE {_TABLE} SET status = 'sending', attempts = attempts + 1
 WHERE status = 'queued' AND id IN (
-  SELECT id FROM {_TABLE} WHERE instance_id = %s AND status = 'queued' ORDER BY id LIMIT %s
+  SELECT id FROM {_TABLE} AS m
+  WHERE instance_id = %s AND status = 'queued' AND (not_before IS NULL OR not_before <= %s)
+    AND NOT EXISTS (SELECT 1 FROM {_TABLE} AS earlier
+      WHERE earlier.instance_id = m.instance_id AND earlier.chat = m.chat AND earlier.id < m.id
+        AND earlier.status IN ('preparing', 'held'))
+    AND NOT EXISTS (SELECT 1 FROM {_TABLE} AS earlier
+      WHERE earlier.instance_id = m.instance_id AND earlier.chat = m.chat AND earlier.id < m.id
+        AND earlier.status = 'queued' AND earlier.not_before IS NOT NULL AND earlier.not_before > %s)
+  ORDER BY id LIMIT %s
 )
 RETURNING *
 """  # noqa: S608 (words of ours)
@@ -55,7 +64,7 @@ RETURNING {_COLUMNS},
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Take up to ``limit`` queued messages for sending; the result is Claimed."""
+    """Take up to ``limit`` queued messages that are due for sending; the result is Claimed."""
 
     limit: int
 
@@ -90,10 +99,12 @@ class Outcome:
 
 
 def claim(items: list[Item], held: dict[str, Instance]) -> Written:
+    now = connection.ops.adapt_datetimefield_value(timezone.now())
     results: list[Any] = []
     for item in items:
-        parameters = [_INSTANCE.get_db_prep_value(item.instance_id, connection), item.value.limit]
-        rows = sorted(Message.objects.raw(_CLAIM, parameters), key=lambda row: row.id)
+        instance_id = _INSTANCE.get_db_prep_value(item.instance_id, connection)
+        found = Message.objects.raw(_CLAIM, [instance_id, now, now, item.value.limit])
+        rows = sorted(found, key=lambda row: row.id)
         results.append(Claimed(rows, len(rows) == item.value.limit))
     return Written(results, [])
 

@@ -108,6 +108,11 @@ class Message(models.Model):
             models.Index(
                 fields=["instance", "chat", "id"], name="waiting", condition=models.Q(status__in=["preparing", "held"])
             ),
+            models.Index(
+                fields=["instance", "chat", "id"],
+                name="delayed",
+                condition=models.Q(status="queued", not_before__isnull=False),
+            ),
             models.Index(fields=["organization", "-id"], name="listing"),
             models.Index(fields=["instance", "-id"], name="listing_of_instance"),
             models.Index(fields=["instance", "chat", "-id"], name="conversation"),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from conftest import Person
 from instances.holding.writer import LeaseLost, Writer
@@ -51,10 +52,43 @@ def test_a_claim_takes_what_is_queued_for_its_own_number(
 ) -> None:
     other = hold(make_instance(alice))
     for status in Status.values:
-        make_message(held, status=status)
+        make_message(held, status=status, chat=f"{status}@g.us")
     theirs = make_message(other)
     assert len(write(Claim(20))[0].messages) == 1
     assert [row.id for row in write(Claim(20), instance=other)[0].messages] == [theirs.id]
+
+
+def test_a_claim_leaves_what_is_not_due(write: Write, held: Instance, make_message: MakeMessage) -> None:
+    now = timezone.now()
+    later = make_message(held, not_before=now + timedelta(hours=1))
+    behind = make_message(held)
+    due = make_message(held, chat="15550100003@s.whatsapp.net", not_before=now - timedelta(seconds=1))
+    assert [row.id for row in write(Claim(20))[0].messages] == [due.id]
+    Message.objects.filter(pk=later.id).update(not_before=now)
+    assert [row.id for row in write(Claim(20))[0].messages] == [later.id, behind.id]
+
+
+@pytest.mark.parametrize("status", [Status.PREPARING, Status.HELD])
+def test_in_a_chat_nothing_overtakes_what_is_not_ready(
+    write: Write, held: Instance, make_message: MakeMessage, status: str
+) -> None:
+    before, first, behind = make_message(held), make_message(held, status=status), make_message(held)
+    elsewhere = make_message(held, chat="15550100003@s.whatsapp.net")
+    assert [row.id for row in write(Claim(20))[0].messages] == [before.id, elsewhere.id]
+    Message.objects.filter(pk=first.id).update(status=Status.CANCELLED)
+    assert [row.id for row in write(Claim(20))[0].messages] == [behind.id]
+
+
+def test_what_is_cancelled_while_it_is_claimed_is_either(
+    running_writer: Writer, held: Instance, make_message: MakeMessage
+) -> None:
+    rows: list[Any] = [make_message(held) for _ in range(100)]
+    claims = [running_writer.submit(held.id, 1, Claim(10)) for _ in range(10)]
+    queued = Message.objects.filter(status=Status.QUEUED)
+    cancelled = {row.id for row in rows if queued.filter(pk=row.id).update(status=Status.CANCELLED)}
+    claimed = {row.id for claim in claims for row in claim.result(20).messages}
+    assert not cancelled & claimed
+    assert set(Message.objects.filter(status=Status.SENDING).values_list("id", flat=True)) == claimed
 
 
 def test_a_worker_that_lost_the_number_claims_nothing(
