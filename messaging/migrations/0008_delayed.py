@@ -4,17 +4,20 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('accounts', '0004_mail_and_invitations'),
-        ('instances', '0003_settings'),
-        ('media', '0002_storing'),
-        ('messaging', '0005_history_parts'),
+        ("accounts", "0004_mail_and_invitations"),
+        ("instances", "0003_settings"),
+        ("media", "0002_storing"),
+        ("messaging", "0007_erasures"),
     ]
 
     operations = [
         migrations.AddIndex(
-            model_name='message',
-            index=models.Index(condition=models.Q(('not_before__isnull', False), ('status', 'queued')), fields=['instance', 'chat', 'id'], name='delayed'),
+            model_name="message",
+            index=models.Index(
+                condition=models.Q(("not_before__isnull", False), ("status", "queued")),
+                fields=["instance", "chat", "id"],
+                name="delayed",
+            ),
         ),
     ]
