@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 import structlog
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Count, F, Q
 from django.utils import timezone
 
@@ -46,6 +46,13 @@ _CATCH_UP = timedelta(seconds=2)  # what a paced broadcast may be behind; more i
 # Refusals that pass: the recipient's turn comes again.
 _FOR_NOW = frozenset(
     {"quota_exceeded", "subscription_expired", "instance_not_linked", "instance_stopped", "instance_unavailable"}
+)
+
+
+# By hand: the ORM's bulk update takes longer to build than all the rest of a turn.
+_RESULT = (
+    f"UPDATE {Recipient._meta.db_table} SET state = %s, message_id = %s, error_code = %s, error_detail = %s "  # noqa: S608
+    "WHERE id = %s"
 )
 
 
@@ -246,7 +253,23 @@ def _keep(
         raise Overtaken
     for row in skipped:
         row.state, row.error_code = Progress.SKIPPED, OPTED_OUT
-    Recipient.objects.bulk_update([*done, *skipped], ["state", "message", "error_code", "error_detail"])
+    _write([*done, *skipped])
+
+
+def _write(rows: Sequence[Recipient]) -> None:
+    key, message = Recipient._meta.pk, Recipient._meta.get_field("message")
+    values = [
+        (
+            str(row.state),
+            message.get_db_prep_value(row.message_id, connection),
+            row.error_code,
+            row.error_detail,
+            key.get_db_prep_value(row.pk, connection),
+        )
+        for row in rows
+    ]
+    with connection.cursor() as cursor:
+        cursor.executemany(_RESULT, values)
 
 
 def _next_at(broadcast: Broadcast, sent: int, now: datetime) -> datetime:

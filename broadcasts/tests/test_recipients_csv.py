@@ -7,7 +7,7 @@ import io
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from broadcasts import importing
@@ -126,12 +126,18 @@ _TABLES = st.one_of(
 )
 
 
-@given(table=_TABLES)
-def test_no_table_is_too_strange(table: bytes) -> None:
+def _read(table: bytes) -> tuple[str, int]:
+    """The code of the refusal if there is one, and how many recipients were judged."""
     report = Report()
     try:
         chunks = list(judged(HELLO, rows_of_csv(io.BytesIO(table)), report))
     except Problem as problem:
-        assume(problem.code != "invalid_request")
-        raise
-    assert sum(map(len, chunks)) + report.duplicate + report.invalid <= table.count(b"\n") + 1
+        return problem.code, 0
+    return "", sum(map(len, chunks)) + report.duplicate + report.invalid
+
+
+@given(table=_TABLES)
+def test_no_table_is_too_strange(table: bytes) -> None:
+    code, judged = _read(table)
+    assert code in ("", "invalid_request")
+    assert judged <= table.count(b"\n") + 1
