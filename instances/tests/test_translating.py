@@ -253,13 +253,24 @@ def test_a_kind_newer_than_the_definition_says_that_it_is_unknown() -> None:
     assert received(newer).content == {"kind": "unknown"}
 
 
-def test_a_group_message_has_its_author_and_a_revoke_says_whether_an_admin_sent_it() -> None:
+def test_a_group_message_has_its_author() -> None:
     fields = {"protocolMessage": {"key": KEY | {"participant": "666@lid"}, "type": 0}}
-    found = received(built(fields), group=True, Edit="8")
-    assert (found.chat, found.chat_lid, found.admin) == (f"{GROUP}@g.us", None, True)
+    found = received(built(fields), group=True)
+    assert (found.chat, found.chat_lid) == (f"{GROUP}@g.us", None)
     assert found.target is not None
     assert found.target.author == Person(None, "666@lid")
-    assert received(built(fields), group=True, Edit="7").admin is False
+
+
+@pytest.mark.parametrize(("edit", "type_", "content"), [("3", "edit", {"text": {"body": "new"}}), ("8", "revoke", {})])
+def test_a_channel_changes_its_post(edit: str, type_: str, content: dict[str, Any]) -> None:
+    channel = proto.MessageSource(Chat=jid("1", "newsletter"), Sender=jid("1", "newsletter"))
+    about = proto.MessageInfo(MessageSource=channel, ID="P", Timestamp=60, Edit=edit, ServerID=7)
+    event = proto.Message(Info=about, Message=built({"conversation": "new"}), NewsLetterMeta={"EditTS": 99})
+    found = translate(MESSAGE, event.SerializePartialToString())
+    assert isinstance(found, Inbound)
+    assert (found.type, found.content, found.wa_id) == (type_, content, "P.99")
+    assert found.target is not None
+    assert (found.target.wa_id, found.sender.jid) == ("P", "1@newsletter")
 
 
 @pytest.mark.parametrize(("fields", "expected"), [

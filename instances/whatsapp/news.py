@@ -46,7 +46,7 @@ class Inbound:
     """A message that the number received, or that its phone sent (``from_me``).
 
     ``type``, ``content`` and ``attributes`` are in the words of the API. ``target`` is the message it changes,
-    ``quoted`` the one it answers, ``album`` the album it belongs to. ``admin``: it was sent as a group's admin.
+    ``quoted`` the one it answers, ``album`` the album it belongs to.
     """
 
     wa_id: str
@@ -66,7 +66,6 @@ class Inbound:
     sealed: Sealed | None = None
     file: RemoteFile | None = None
     raw: bytes = b""  # the serialized waE2E.Message, out of its envelopes
-    admin: bool = False
     status: str = ""  # of an outbound message in the history: how far it came
     history: bool = False
 

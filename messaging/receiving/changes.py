@@ -44,7 +44,6 @@ class Change:
     row: Message
     instance: Instance
     sealed: Sealed | None = None
-    admin: bool = False  # sent as a group's admin
 
 
 def event_of(change: Change) -> Draft:
@@ -104,7 +103,9 @@ def arrived(rows: Iterable[tuple[Message, Instance]]) -> list[Draft]:
 
 def settle_admins(instance: Instance, jid: str) -> list[Draft]:
     """Apply the deletions in a group that waited for its list of admins."""
-    waiting = EarlyChange.objects.filter(instance=instance, admin=True, change__chat=jid).select_related("change")
+    waiting = EarlyChange.objects.filter(instance=instance, change__type="revoke", change__chat=jid).select_related(
+        "change"
+    )
     found = list(waiting.order_by("pk"))
     wa_ids = [one.wa_id for one in found]
     targets = {row.wa_id: row for row in Message.objects.filter(instance=instance, wa_id__in=wa_ids)}
@@ -118,7 +119,7 @@ def settle_admins(instance: Instance, jid: str) -> list[Draft]:
 
 def _change_of(one: EarlyChange, instance: Instance) -> Change:
     part = Sealed(one.purpose, bytes(one.iv), bytes(one.payload)) if one.purpose else None
-    return Change(one.change, instance, part, one.admin)
+    return Change(one.change, instance, part)
 
 
 def _keep(change: Change) -> None:
@@ -130,7 +131,6 @@ def _keep(change: Change) -> None:
         purpose=part.purpose,
         iv=part.iv,
         payload=part.payload,
-        admin=change.admin,
     )
 
 
@@ -253,7 +253,7 @@ def _edit(change: Change, target: Message) -> list[Draft]:
 
 def _revoke(change: Change, target: Message) -> list[Draft]:
     if not _is_authors(change, target):
-        if not (change.admin and groups.is_group(target.chat)):
+        if not groups.is_group(target.chat):
             return _refuse(change, "not_the_author")
         who = author_of(change.row)
         admin = groups.may_delete(change.instance.id, target.chat, who.phone, who.lid)

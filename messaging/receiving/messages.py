@@ -180,7 +180,7 @@ def _told(arrivals: Sequence[_Arrival], known: dict[tuple[str, str], Message]) -
         if (target := one.news.target) is None:
             drafts.append(_event(one.row, one.instance))
         else:
-            change = Change(one.row, one.instance, one.news.sealed, one.news.admin)
+            change = Change(one.row, one.instance, one.news.sealed)
             drafts += changes.apply(change, known.get((one.instance.id, target.wa_id)))
     own = [(one.row, one.instance) for one in arrivals if one.row.direction == Direction.OUTBOUND and one.fresh]
     drafts += came_early(own)

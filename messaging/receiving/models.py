@@ -95,7 +95,6 @@ class EarlyChange(models.Model):
     purpose = models.CharField(max_length=20, blank=True, default="", help_text="Of the sealed part")
     iv = models.BinaryField(default=b"")
     payload = models.BinaryField(default=b"", help_text="Sealed with the target's secret")
-    admin = models.BooleanField(default=False, help_text="Sent as a group's admin")
     created_at = models.DateTimeField(default=timezone.now, db_index=True)
 
     class Meta:

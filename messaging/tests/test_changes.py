@@ -130,9 +130,8 @@ def test_the_caption_of_a_file_is_edited(write: Write) -> None:
     assert target().content == {"mime_type": "image/png", "caption": "new"}
 
 
-@pytest.mark.parametrize("type_", ["edit", "revoke"])
-@pytest.mark.parametrize("who", ["member", "us"])
-def test_only_the_author_edits_and_deletes(write: Write, held: Instance, type_: str, who: str) -> None:
+@pytest.mark.parametrize(("type_", "who"), [("edit", "member"), ("edit", "us")])
+def test_only_the_author_edits(write: Write, held: Instance, type_: str, who: str) -> None:
     write(IN_GROUP)
     forged = {"member": {"sender": DANA}, "us": {"from_me": True, "sender": Person(held.phone, None)}}[who]
     write(change(type_, chat=GROUP, chat_lid=None, **forged))
@@ -161,13 +160,13 @@ def test_a_deleted_message_shows_its_content_no_more(write: Write, alice: Actor)
 def test_a_groups_admin_deletes_what_others_wrote(write: Write, held: Instance, admin: bool, believed: bool) -> None:
     members = [{"phone": "15550100003", "lid": "888@lid", "admin": admin}]
     Group.objects.create(instance=held, jid=GROUP, members=members, size=1, checked_at=timezone.now())
-    write(IN_GROUP, change("revoke", chat=GROUP, chat_lid=None, sender=DANA, admin=True))
+    write(IN_GROUP, change("revoke", chat=GROUP, chat_lid=None, sender=DANA))
     assert (target().revoked_at is not None) is believed
     assert ("message.revoked" in types()) is believed
 
 
 def test_a_deletion_waits_until_the_admins_are_known(write: Write, held: Instance) -> None:
-    write(IN_GROUP, change("revoke", chat=GROUP, chat_lid=None, sender=DANA, admin=True))
+    write(IN_GROUP, change("revoke", chat=GROUP, chat_lid=None, sender=DANA))
     assert target().revoked_at is None
     assert Group.objects.get().checked_at is None
     members = [{"phone": None, "lid": "888@lid", "admin": True}]

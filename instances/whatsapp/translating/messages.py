@@ -8,20 +8,20 @@ from typing import Any
 from google.protobuf.message import DecodeError
 from google.protobuf.unknown_fields import UnknownFieldSet
 
-from instances.whatsapp.jids import Jid
-from instances.whatsapp.news import Inbound, Person
+from instances.whatsapp.jids import NEWSLETTER, Jid
+from instances.whatsapp.news import Inbound, Key, Person
 from instances.whatsapp.protos import parts, proto
 from instances.whatsapp.translating import envelopes
-from instances.whatsapp.translating.changes import change_of
+from instances.whatsapp.translating.changes import change_of, edit_content
 from instances.whatsapp.translating.contents import Content, content_of, kind_of
 from instances.whatsapp.translating.values import both, is_direct, is_list, jid_of, moment, text, wa_id
 
 log = logging.getLogger("whatsapp")
-_ADMIN_REVOKE = "8"
+_CHANNEL_EDIT, _CHANNEL_REVOKE = "3", "8"  # of a post, under whose id they come
 _SECRET_BYTES = 32
 
 
-def read(message: Any, header: Inbound, chat: Jid, admin: bool = False) -> Inbound | None:
+def read(message: Any, header: Inbound, chat: Jid) -> Inbound | None:
     """A message (waE2E.Message) with what is known of it from outside; None if it holds nothing for a person.
 
     ``header`` has the columns that do not depend on the content.
@@ -31,7 +31,7 @@ def read(message: Any, header: Inbound, chat: Jid, admin: bool = False) -> Inbou
     kind = kind_of(inner)
     secret = opened.secret if len(opened.secret) == _SECRET_BYTES else header.secret
     context = envelopes.context_of(kind[1] if kind else None)
-    found = {"secret": secret, "raw": message.SerializeToString(), "admin": admin}
+    found = {"secret": secret, "raw": message.SerializeToString()}
     if change := change_of(inner, chat, sender, from_me):
         if change.target is None:
             return None
@@ -103,7 +103,9 @@ def message(raw: bytes) -> Inbound | None:
         return None  # keys, history notes and other talk between devices
     header, chat = header_of(info)
     try:
-        found = read(event.Message, header, chat, admin=info.Edit == _ADMIN_REVOKE)
+        if chat.server == NEWSLETTER and info.Edit in (_CHANNEL_EDIT, _CHANNEL_REVOKE):
+            return _changed_post(event, header)
+        found = read(event.Message, header, chat)
     except Exception:
         log.exception("message %s could not be translated", header.wa_id)
         return _filled(header, type="unsupported", content={"kind": "unreadable"})
@@ -111,6 +113,17 @@ def message(raw: bytes) -> Inbound | None:
     if found is not None and view_once and found.target is None:
         found.attributes["view_once"] = True
     return found
+
+
+def _changed_post(event: Any, header: Inbound) -> Inbound:
+    """An edit or a deletion of a channel's post: a message of its own, named after the post and the time."""
+    own = wa_id(f"{header.wa_id}.{event.NewsLetterMeta.EditTS or event.Info.Timestamp}")
+    revoked = event.Info.Edit == _CHANNEL_REVOKE
+    message = envelopes.opened(event.Message).message
+    if message.protocolMessage.HasField("editedMessage"):
+        message = message.protocolMessage.editedMessage
+    content = {} if revoked else edit_content(message)
+    return _filled(header, wa_id=own, type="revoke" if revoked else "edit", content=content, target=Key(header.wa_id))
 
 
 def _unreadable(raw: bytes) -> Inbound | None:
