@@ -216,6 +216,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-history": {"task": "messaging.tasks.sweep_history", "schedule": 30.0, "options": {"expires": 60}},
     "sweep-groups": {"task": "messaging.tasks.sweep_groups", "schedule": 30.0, "options": {"expires": 60}},
     "release-messages": {"task": "messaging.tasks.release", "schedule": 2.0, "options": {"expires": 5}},
+    "expire-held": {"task": "messaging.tasks.expire_held", "schedule": 600.0, "options": {"expires": 600}},
     "prune": {"task": "config.tasks.prune", "schedule": 3600.0},
     "prune-accounts": {"task": "accounts.tasks.prune", "schedule": 3600.0},
     "prune-messages": {"task": "messaging.tasks.prune", "schedule": 3600.0},

@@ -16,9 +16,10 @@ class MessagingConfig(AppConfig):
 
     def ready(self) -> None:
         from config import metrics
+        from instances import selectors
         from instances.holding import attachments
         from media import handlers
-        from messaging import preparing
+        from messaging import holds, preparing
         from messaging.metrics import READINGS
 
         attachments.modules += ["messaging.lanes", "messaging.chats.live", "messaging.downloads"]
@@ -26,3 +27,4 @@ class MessagingConfig(AppConfig):
         handlers.settled.append(preparing.settled)
         metrics.readings.update(READINGS)
         post_migrate.connect(_keep_triggers, sender=self)
+        selectors.additions.append(holds.shown)

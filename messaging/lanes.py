@@ -24,15 +24,18 @@ from instances import wakeup
 from instances.holding import attachments, writer
 from instances.holding.attachments import Held
 from instances.holding.writer import LeaseLost
-from instances.whatsapp.failures import Failure, SendFailed, failure_of
+from instances.whatsapp.failures import FAILED, HOLD, RETRY, Failure, SendFailed, failure_of
 from instances.whatsapp.files import NotSendable
 from instances.whatsapp.news import Inbound, News
 from instances.whatsapp.store import Trace
+from messaging import directory
 from messaging.composing import compose
 from messaging.delivering import deliver
 from messaging.doubt import settle
 from messaging.ledger import HANDLERS, Claim, Claimed, Outcome, PutBack, fail_waiting
 from messaging.models import Message
+from messaging.pacing import MANY
+from messaging.policy import Policy
 from messaging.receiving import groups
 from messaging.receiving import handlers as receiving
 from messaging.scheduling import release_due
@@ -52,9 +55,13 @@ class Lane:
         self._awake = threading.Event()
         self._stopping = threading.Event()
         self._busy = threading.Lock()  # held from the first claim until nothing is claimed and not begun
+        self._policy = Policy(held)
         self._heard: dict[str, float] = {}  # chat -> when its last inbound message came (monotonic)
         self._rows: deque[Message] = deque()  # claimed, in the order of sending
         self._claim: Future[Claimed] | None = None  # the claim of the next ones, under way
+        self._limit = MANY  # how many may be claimed; fewer than that: how many in all
+        self._claimed = False  # whether the present turn has claimed anything
+        self._refused = False  # … something that may not leave now
         self._more = False  # whether more may be queued than was claimed
         self._pace = 0.02  # seconds that a send takes, of late
         self._unwritten: deque[Future[Any]] = deque()  # outcomes on their way to the database
@@ -80,13 +87,16 @@ class Lane:
             self._heard[news.chat] = now
             if news.chat_lid:
                 self._heard[news.chat_lid] = now
+            self._policy.seen(news)
 
     def wake(self) -> None:
         self._awake.set()
+        self._policy.nudge()
 
     def close(self, deadline: float) -> None:
         self._stopping.set()
         self._awake.set()
+        self._policy.stop()
         if self._thread:
             self._thread.join(max(0.0, deadline - time.monotonic()))
 
@@ -99,7 +109,8 @@ class Lane:
             self._awake.clear()
             try:
                 wakeup.answered(self._held.instance_id)
-                self._send_queued()
+                while (limit := self._policy.ready()) and self._send_queued(limit):
+                    pass
             except LeaseLost:
                 return
             except Exception:
@@ -134,45 +145,51 @@ class Lane:
     def _may_send(self) -> bool:
         return self._held.online and not self._stopping.is_set()
 
-    def _send_queued(self) -> None:
-        """Send what is queued until nothing is left that may be sent now.
+    def _send_queued(self, limit: int) -> bool:
+        """Send what is queued until nothing is left that may be sent now; one message if the limit is one.
 
-        The lane never waits for the commit of a message that was sent: it is recorded, and the next ones are
-        claimed, while others are being sent.
+        True when there may be more for another turn. The lane never waits for the commit of a message that was
+        sent: it is recorded, and the next ones are claimed, while others are being sent.
         """
-        again, self._more = False, True
+        outcome: Outcome | None = None
+        self._more, self._limit, self._claimed, self._refused = True, limit, False, False
         with self._busy:
-            while self._may_send and not again and (row := self._next()):
+            # What follows a message that waits may be of its chat: all is claimed anew.
+            while self._may_send and not _waits(outcome) and (row := self._next()):
                 started = time.monotonic()
                 outcome = self._send(row)
                 self._pace += (min(time.monotonic() - started, 2 * self._pace) - self._pace) / 4
                 self._record(outcome)
-                again = outcome.status == Status.QUEUED
+                self._policy.recorded(row, outcome)
             self._put_back()
-        if again:
+        if outcome is not None and outcome.status == Status.QUEUED:
             self._stopping.wait(_RETRY_SECONDS)
             self._awake.set()
+        return self._claimed and (limit != MANY or self._more or self._refused or _waits(outcome))
 
     def _next(self) -> Message | None:
         """The next claimed message; None when there is none. Claims more before they run out."""
-        if self._awake.is_set() and self._claim is None:
+        if self._awake.is_set() and self._claim is None and self._limit == MANY:
             self._awake.clear()
             wakeup.answered(self._held.instance_id)
             self._more = True
-        ahead = max(_LEAST_AHEAD, min(_MOST_AHEAD, int(_AHEAD_SECONDS / self._pace)))
+        ahead = min(self._limit, max(_LEAST_AHEAD, min(_MOST_AHEAD, int(_AHEAD_SECONDS / self._pace))))
         if self._more and self._claim is None and len(self._rows) <= ahead // 2:
             self._claim = self._held.write(Claim(ahead), urgent=len(self._rows) <= ahead // 4)
         if not self._rows:
-            self._take_claimed()
+            claimed = self._take_claimed()
+            self._rows.extend(self._policy.admitted(claimed))
+            self._refused = self._refused or len(self._rows) < len(claimed)
         return self._rows.popleft() if self._rows else None
 
-    def _take_claimed(self) -> None:
+    def _take_claimed(self) -> list[Message]:
         if self._claim is None:
-            return
+            return []
         claim, self._claim = self._claim, None
         claimed = claim.result()
-        self._rows.extend(claimed.messages)
-        self._more = claimed.more
+        self._more = claimed.more and self._limit == MANY
+        self._claimed = self._claimed or bool(claimed.messages)
+        return claimed.messages
 
     def _record(self, outcome: Outcome) -> None:
         """Have an outcome written. Only after the commit of a failure may the next message be begun."""
@@ -186,7 +203,7 @@ class Lane:
 
     def _put_back(self) -> None:
         """Give back what was claimed and not begun."""
-        self._take_claimed()
+        self._rows.extend(self._take_claimed())
         if rest := tuple(row.pk for row in self._rows):
             self._held.write(PutBack(rest)).result()
             self._rows.clear()
@@ -201,7 +218,7 @@ class Lane:
         except NotSendable as error:
             return Outcome(row.pk, Status.FAILED, error_code=error.code, error_detail=error.detail)
         except SendFailed as error:
-            failure = failure_of(str(error))
+            failure = self._policy.judged(row, failure_of(str(error)))
             log.info("send_failed", message=row.pk, code=failure.code)
             return self._failed(row, failure)
         except Exception as error:
@@ -215,10 +232,10 @@ class Lane:
 
     def _failed(self, row: Message, failure: Failure) -> Outcome:
         words: dict[str, Any] = {"error_code": failure.code, "error_detail": failure.detail}
-        if failure.outcome in ("failed", "hold"):
+        if failure.outcome in (FAILED, HOLD):
             self._held.store.forget_secret(bytes(row.secret))
-            return Outcome(row.pk, Status.FAILED, **words)
-        if failure.outcome == "retry":
+            return Outcome(row.pk, Status.HELD if failure.outcome == HOLD else Status.FAILED, **words)
+        if failure.outcome == RETRY:
             self._held.store.forget_secret(bytes(row.secret))
             return Outcome(row.pk, Status.QUEUED, **words)
         trail = self._held.store.trace(bytes(row.secret))
@@ -238,6 +255,10 @@ class Lane:
             self._stopping.wait(min(left, until - now))
 
 
+def _waits(outcome: Outcome | None) -> bool:
+    return outcome is not None and outcome.status in (Status.QUEUED, Status.HELD)
+
+
 def find_work(instance_ids: list[str]) -> Iterable[str]:
     """The instances with queued messages, for wake-ups that got lost."""
     queued = Message.objects.filter(instance_id__in=instance_ids, status=Status.QUEUED)
@@ -250,5 +271,5 @@ attachments.commands["group"] = groups.look_up
 attachments.find_work.append(release_due)
 attachments.find_work.append(find_work)
 attachments.number_changed.append(fail_waiting)
-writer.handlers.update(HANDLERS | receiving.HANDLERS)
+writer.handlers.update(HANDLERS | directory.HANDLERS | receiving.HANDLERS)
 writer.first.add(Outcome)  # receipts of the same moment then find the message's id

@@ -4,22 +4,27 @@ it runs inside the writer's transaction, with the instances locked and the lease
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, NamedTuple
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
 from config import bulk, metrics
+from instances import settings
 from instances.holding.writer import Handler, Item, Written
 from instances.models import Instance
 from instances.whatsapp.failures import OFFLINE
+from messaging import holds
 from messaging.chats import touched
-from messaging.models import EarlyChange, EarlyReceipt, Message
+from messaging.claiming import TABLE, take
+from messaging.holds import refuse
+from messaging.models import SECRET_BYTES, EarlyChange, EarlyReceipt, Message
 from messaging.progress import move, report
 from messaging.receiving import changes
 from messaging.receiving.receipts import came_early
@@ -28,37 +33,19 @@ from subscriptions import quota
 from webhooks.events import Draft
 
 MAX_ATTEMPTS = 10
-_TABLE = Message._meta.db_table
-_INSTANCE = Message._meta.get_field("instance").target_field
-# The status is asked for twice: a message may be cancelled while the statement waits for its row.
-# Within a chat nothing overtakes what is not ready or not due yet.
-_CLAIM = f"""
-UPDATE {_TABLE} SET status = 'sending', attempts = attempts + 1
-WHERE status = 'queued' AND id IN (
-  SELECT id FROM {_TABLE} AS m
-  WHERE instance_id = %s AND status = 'queued' AND (not_before IS NULL OR not_before <= %s)
-    AND NOT EXISTS (SELECT 1 FROM {_TABLE} AS earlier
-      WHERE earlier.instance_id = m.instance_id AND earlier.chat = m.chat AND earlier.id < m.id
-        AND earlier.status IN ('preparing', 'held'))
-    AND NOT EXISTS (SELECT 1 FROM {_TABLE} AS earlier
-      WHERE earlier.instance_id = m.instance_id AND earlier.chat = m.chat AND earlier.id < m.id
-        AND earlier.status = 'queued' AND earlier.not_before IS NOT NULL AND earlier.not_before > %s)
-  ORDER BY id LIMIT %s
-)
-RETURNING *
-"""  # noqa: S608 (words of ours)
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 300.0  # between the attempts to send one message
 # All columns, for RETURNING: SQLite refuses an asterisk there.
-_COLUMNS = ", ".join(f"{_TABLE}.{field.column}" for field in Message._meta.concrete_fields)
+_COLUMNS = ", ".join(f"{TABLE}.{field.column}" for field in Message._meta.concrete_fields)
 _SENT = f"""
 WITH outcome (id, wa_id, sent_at) AS ({{}})
-UPDATE {_TABLE} SET
+UPDATE {TABLE} SET
   status = 'sent', wa_id = outcome.wa_id, sent_at = outcome.sent_at, error_code = NULL, error_detail = NULL
-FROM outcome WHERE {_TABLE}.id = outcome.id AND status IN ('sending', 'unconfirmed')
+FROM outcome WHERE {TABLE}.id = outcome.id AND status IN ('sending', 'unconfirmed')
 RETURNING {_COLUMNS},
   EXISTS (SELECT 1 FROM {EarlyReceipt._meta.db_table} AS e
-    WHERE e.instance_id = {_TABLE}.instance_id AND e.wa_id = {_TABLE}.wa_id)
+    WHERE e.instance_id = {TABLE}.instance_id AND e.wa_id = {TABLE}.wa_id)
   OR EXISTS (SELECT 1 FROM {EarlyChange._meta.db_table} AS e
-    WHERE e.instance_id = {_TABLE}.instance_id AND e.wa_id = {_TABLE}.wa_id) AS waited_for
+    WHERE e.instance_id = {TABLE}.instance_id AND e.wa_id = {TABLE}.wa_id) AS waited_for
 """  # noqa: S608
 
 
@@ -87,7 +74,9 @@ class PutBack:
 class Outcome:
     """How the sending of a message ended.
 
-    ``status`` is ``sent``, ``failed``, ``unconfirmed``, or ``queued`` for another attempt.
+    ``status`` is ``sent``, ``failed``, ``unconfirmed``, ``held`` for a refusal of new contacts, or ``queued`` for
+    another attempt: at ``not_before``, or after a pause that grows with the attempts. If it was not ``attempted``,
+    this one does not count.
     """
 
     message_id: str
@@ -96,15 +85,16 @@ class Outcome:
     at: datetime | None = None
     error_code: str | None = None
     error_detail: str | None = None
+    not_before: datetime | None = None
+    attempted: bool = True
 
 
 def claim(items: list[Item], held: dict[str, Instance]) -> Written:
-    now = connection.ops.adapt_datetimefield_value(timezone.now())
     results: list[Any] = []
     for item in items:
-        instance_id = _INSTANCE.get_db_prep_value(item.instance_id, connection)
-        found = Message.objects.raw(_CLAIM, [instance_id, now, now, item.value.limit])
-        rows = sorted(found, key=lambda row: row.id)
+        rows = take(item.instance_id, item.value.limit)
+        for row in rows:
+            row.instance = held[item.instance_id]  # with its settings of now
         results.append(Claimed(rows, len(rows) == item.value.limit))
     return Written(results, [])
 
@@ -119,13 +109,17 @@ def put_back(items: list[Item], held: dict[str, Instance]) -> Written:
 def _end(message: Message, outcome: Outcome, instance: Instance) -> list[Draft]:
     status = outcome.status
     if status == Status.QUEUED:
-        if outcome.error_code == OFFLINE:
-            move(message, status, attempts=message.attempts - 1)
+        if outcome.error_code == OFFLINE or not outcome.attempted:
+            move(message, status, attempts=message.attempts - 1, not_before=outcome.not_before)
             return []
         if message.attempts < MAX_ATTEMPTS:
-            move(message, status)
+            move(message, status, not_before=_next_attempt(message))
             return []
         status = Status.FAILED
+    if status == Status.UNCONFIRMED and message.attempts < MAX_ATTEMPTS and settings.of(instance).resend_unconfirmed:
+        # With a secret of its own the store tells this attempt from the one that may have arrived.
+        move(message, Status.QUEUED, not_before=_next_attempt(message), secret=secrets.token_bytes(SECRET_BYTES))
+        return []
     columns: dict[str, Any] = {"error_code": outcome.error_code, "error_detail": outcome.error_detail}
     if outcome.wa_id:
         columns["wa_id"] = outcome.wa_id
@@ -133,6 +127,11 @@ def _end(message: Message, outcome: Outcome, instance: Instance) -> list[Draft]:
         return []
     transaction.on_commit(partial(_count, message))
     return [report(message, instance)]
+
+
+def _next_attempt(message: Message) -> datetime:
+    seconds = min(_FIRST_PAUSE_SECONDS * 4 ** (message.attempts - 1), _LONGEST_PAUSE_SECONDS)
+    return timezone.now() + timedelta(seconds=seconds)
 
 
 def _count(message: Message) -> None:
@@ -191,6 +190,9 @@ def _ended(items: list[Item], held: dict[str, Instance]) -> list[Draft]:
     for item in items:
         if message := rows.get(item.value.message_id):
             instance = held[item.instance_id]
+            if item.value.status == Status.HELD:
+                drafts += refuse(message, instance)
+                continue
             ended = _end(message, item.value, instance)
             drafts += ended
             if ended and message.status == Status.FAILED:
@@ -205,4 +207,5 @@ HANDLERS: dict[type, Handler] = {
     Claim: claim,
     PutBack: put_back,
     Outcome: outcomes,
+    **holds.HANDLERS,
 }

@@ -145,6 +145,7 @@ class Contact(models.Model):
     name = models.CharField(max_length=200, blank=True, default="", help_text="As the person calls itself")
     on_whatsapp = models.BooleanField(null=True)
     checked_at = models.DateTimeField(null=True, help_text="When WhatsApp was asked about the phone number")
+    met_at = models.DateTimeField(null=True, help_text="When a first message reached it; outlives the messages")
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
@@ -223,6 +224,20 @@ class Erasure(models.Model):
 
     def __str__(self) -> str:
         return self.id
+
+
+class SendingState(models.Model):
+    """What limits an instance's sends and must outlive its worker: a hold of cold contacts, and the day's new ones."""
+
+    instance = models.OneToOneField(Instance, on_delete=models.CASCADE, primary_key=True, related_name="+")
+    cold_since = models.DateTimeField(null=True, help_text="Since when WhatsApp refuses new contacts")
+    cold_until = models.DateTimeField(null=True, help_text="When one message is tried again")
+    cold_seconds = models.PositiveIntegerField(default=0, help_text="How long the present hold is")
+    new_contacts_day = models.DateField(null=True)
+    new_contacts = models.PositiveIntegerField(default=0, help_text="How many were written to on that day")
+
+    def __str__(self) -> str:
+        return str(self.pk)
 
 
 class EarlyReceipt(models.Model):

@@ -5,7 +5,7 @@ from datetime import timedelta
 from celery import shared_task
 from django.utils import timezone
 
-from messaging import preparing, retention, scheduling
+from messaging import holds, preparing, retention, scheduling
 from messaging.contacts import services as contacts
 from messaging.models import EarlyChange, EarlyReceipt
 from messaging.receiving import groups, history, settling
@@ -75,3 +75,9 @@ def sweep_erasures() -> None:
     """Go on with erasures whose wake-ups were lost."""
     for erasure_id in contacts.unfinished():
         contacts.go_on(erasure_id=erasure_id)
+
+
+@shared_task
+def expire_held() -> None:
+    """Fail messages that have been held for as long as the settings of their instances allow."""
+    holds.expire()

@@ -16,6 +16,14 @@ from instances.states import State, Wanted
 InstanceId = Annotated[str, identifier("ins")]
 
 
+class ColdHold(Shape):
+    """Messages to people who never wrote to the number are held, and go out by themselves."""
+
+    since: Moment
+    until: Annotated[Moment, Meta(description="When one of them is tried again.")]
+    waiting: Annotated[int, Meta(description="How many are held.")]
+
+
 class Instance(Shape):
     """A WhatsApp number of one organization."""
 
@@ -36,6 +44,7 @@ class Instance(Shape):
     connected_at: Annotated[Moment, Meta(description="The last time the number came online.")] | None
     created_at: Moment
     settings: Settings
+    cold_hold: Annotated[ColdHold | None, Meta(description="Not null: WhatsApp refuses messages to new contacts.")]
 
 
 _Name = Annotated[str, Meta(max_length=100, min_length=1, extra_json_schema={"pattern": NOT_BLANK})]

@@ -6,7 +6,7 @@ other process loads the client library. On import the module adds to `attach` an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -52,6 +52,9 @@ class Held(Protocol):
 
     def download(self, remote: RemoteFile) -> bytes:
         """The content of a received file. Raises SendFailed."""
+
+    def are_on_whatsapp(self, phones: Collection[str]) -> dict[str, Jid | None]:
+        """The JID of each phone number that is on WhatsApp, None of one that is not. Raises SendFailed."""
 
     @property
     def online(self) -> bool:

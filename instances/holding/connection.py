@@ -6,7 +6,7 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import Future
 from datetime import datetime
 from pathlib import Path
@@ -141,6 +141,9 @@ class Connection:
 
     def download(self, remote: RemoteFile) -> bytes:
         return self._connected().download(remote)
+
+    def are_on_whatsapp(self, phones: Collection[str]) -> dict[str, Jid | None]:
+        return self._connected().are_on_whatsapp(phones)
 
     def _connected(self) -> Client:
         client = self._client

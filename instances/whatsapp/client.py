@@ -11,7 +11,7 @@ import itertools
 import logging
 import mmap
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from instances.whatsapp.jids import Jid
 from instances.whatsapp.library import gocode, proto
 from instances.whatsapp.news import GroupInfo, Sent
 from instances.whatsapp.translating.groups import group_of
+from instances.whatsapp.translating.values import jid_of
 
 log = logging.getLogger("whatsapp")
 DEVICE = 0  # the library's own first event: the client is in its maps
@@ -211,6 +212,20 @@ class Client:
         if answer.Error:
             raise SendFailed(f"media download: {answer.Error}")
         return bytes(answer.Binary)
+
+    def are_on_whatsapp(self, phones: Collection[str]) -> dict[str, Jid | None]:
+        """The JID of each phone number that is on WhatsApp, a LID if it has one; None of one that is not.
+
+        A number that WhatsApp said nothing of is left out. The library remembers the LIDs. Raises SendFailed.
+        """
+        numbers = " ".join(f"+{phone}" for phone in phones).encode()
+        GATE.enter()
+        raw = gocode.IsOnWhatsApp(self._uuid, numbers, len(numbers))
+        answer = proto.IsOnWhatsAppReturnFunction.FromString(raw)
+        if answer.Error:
+            raise SendFailed(answer.Error)
+        found = {one.Query.lstrip("+"): one for one in answer.IsOnWhatsAppResponse}
+        return {phone: jid_of(found[phone].JID) if found[phone].IsIn else None for phone in phones if phone in found}
 
     def pairing_code(self, phone: str) -> str:
         """Ask for a code to type on the phone; only after the first QR code. Raises SendFailed."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from instances.holding import lease, writer
 from instances.holding.writer import Writer
 from instances.models import Instance, Worker
+from instances.whatsapp.failures import SendFailed
+from instances.whatsapp.jids import Jid
 from messaging.ledger import HANDLERS
 from messaging.models import Message
 from messaging.receiving import handlers as receiving
@@ -83,3 +86,33 @@ def make_message(db: None) -> Callable[..., Message]:
         return row
 
     return make
+
+
+class FakeHeld:
+    """A held number: what is written goes to ``write``, what is asked of WhatsApp is answered from ``directory``."""
+
+    def __init__(self, instance: Instance, write: Callable[[Any], Future[Any]]) -> None:
+        self.instance_id, self.network, self.online = instance.id, instance.network, True
+        self.presences: list[tuple[str, str]] = []
+        self.asked: list[list[str]] = []
+        self.directory: dict[str, Jid | None] = {}
+        self.error = ""
+        self._write = write
+
+    def write(self, value: Any, *, urgent: bool = True) -> Future[Any]:
+        return self._write(value)
+
+    def chat_presence(self, chat: Jid, state: str) -> None:
+        self.presences.append((str(chat), state))
+
+    def are_on_whatsapp(self, phones: Collection[str]) -> dict[str, Jid | None]:
+        self.asked.append(sorted(phones))
+        if self.error:
+            raise SendFailed(self.error)
+        return {phone: self.directory.get(phone, Jid(phone)) for phone in phones}
+
+
+@pytest.fixture
+def fake_held(instance: Instance) -> Any:
+    """Alice's instance as a lane sees it, with nobody who writes."""
+    return FakeHeld(instance, lambda value: pytest.fail(f"nobody writes {value}"))

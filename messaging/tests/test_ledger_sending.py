@@ -166,6 +166,7 @@ def test_a_message_is_given_up_after_many_attempts(write: Write, held: Instance,
     again = Outcome(row.id, Status.QUEUED, error_code="no_answer", error_detail="WhatsApp did not answer.")
     write(Claim(1), again)
     assert statuses() == ["queued"]
+    Message.objects.update(not_before=None)
     write(Claim(1), again)
     assert statuses() == ["failed"]
     assert Event.objects.get().data["error"]["code"] == "no_answer"

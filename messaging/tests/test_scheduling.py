@@ -184,7 +184,7 @@ def test_a_message_is_either_cancelled_or_claimed(
         (claimed,) = write(Claim(1))
         thread.join()
         row.refresh_from_db()
-        assert (answers, [one.id for one in claimed], row.status) in (
+        assert (answers, [one.id for one in claimed.messages], row.status) in (
             ([200], [], "cancelled"),
             ([409], [row.id], "sending"),
         )
