@@ -33,7 +33,7 @@ from instances.whatsapp.translating import CODES, STREAM_ERROR, translate
 log = structlog.get_logger(__name__)
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 60.0
 _QUIET_SECONDS, _DRAIN_SECONDS = 0.3, 15.0
-_UNWRITTEN_RECEIPTS, _CROWD_SECONDS = 100, 0.1
+_UNWRITTEN_RECEIPTS, _CROWD_SECONDS = 100, 0.2
 LINK_WINDOW_SECONDS = 3600.0  # QR codes are renewed for so long; then connect must be called again
 
 
@@ -241,9 +241,9 @@ class Connection:
 
     def _write_behind(self, news: Receipt) -> None:
         """Receipts come in crowds: with a commit for each, more of them would wait in the library, which loses them."""
-        lone = self._last_event - self._last_receipt > _CROWD_SECONDS
+        crowd = self._last_event - self._last_receipt < _CROWD_SECONDS and len(self._unwritten) < _UNWRITTEN_RECEIPTS
         self._last_receipt = self._last_event
-        self._unwritten.append(self.write(news, urgent=lone))
+        self._unwritten.append(self.write(news, urgent=not crowd))
         while self._unwritten and (self._unwritten[0].done() or len(self._unwritten) > _UNWRITTEN_RECEIPTS):
             self._unwritten.popleft().result()
 

@@ -27,7 +27,7 @@ from webhooks import events
 
 log = structlog.get_logger(__name__)
 GROUP_SIZE = 200
-_LINGER_SECONDS = 0.1
+_LINGER_SECONDS = 0.2
 _RETRY_SECONDS = (0.05, 0.2, 1.0, 2.0, 5.0)  # while the database is away; the last one again and again
 
 

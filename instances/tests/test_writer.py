@@ -177,6 +177,16 @@ def test_while_the_database_is_away_it_is_tried_again(notes: Notes, submit: Subm
     assert written() == [1]
 
 
+def test_what_nobody_waits_for_waits_for_company(notes: Notes, running_writer: Writer, held: Instance) -> None:
+    def patient(number: int) -> Future[Any]:
+        return running_writer.submit(held.id, 1, Note(number), urgent=False)
+
+    first, second = patient(1), patient(2)
+    assert running_writer.submit(held.id, 1, Note(3)).result(20) == 3
+    assert (first.done(), second.done(), notes.groups) == (True, True, [[1, 2, 3]])
+    assert patient(4).result(20) == 4
+
+
 def test_closing_writes_what_waits(notes: Notes, submit: Submit, running_writer: Writer) -> None:
     held_up(notes, submit)
     futures = [submit(number) for number in range(1, 5)]

@@ -77,6 +77,15 @@ def test_the_last_one_that_was_not_encrypted_has_not_left(store: Store, library:
     assert settled(store, begun) == [("sent", "A"), ("queued", None), ("queued", None)]
 
 
+def test_the_order_of_beginning_counts_and_not_that_of_the_ids(
+    store: Store, library: Library, begun: list[Message]
+) -> None:
+    send(library, begun[1], "B")
+    send(library, begun[2], "C")
+    send(library, begun[0], "A")
+    assert settled(store, begun) == [("unconfirmed", "A"), ("sent", "B"), ("sent", "C")]
+
+
 def test_a_doubt_says_what_it_is_about(store: Store, library: Library, begun: list[Message]) -> None:
     send(library, begun[0], "A")
     outcome = next(iter(settle(store, begun)))
