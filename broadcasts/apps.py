@@ -6,9 +6,11 @@ class BroadcastsConfig(AppConfig):
     name = "broadcasts"
 
     def ready(self) -> None:
-        from broadcasts import opt_outs, triggers
-        from messaging import receiving
+        from broadcasts import opt_outs, persons, triggers
+        from messaging import contacts, receiving
 
         receiving.received.append(opt_outs.received)
+        contacts.exporting.append(persons.exported)
+        contacts.erasing.append(persons.erased)
         pre_migrate.connect(triggers.drop, sender=self)
         post_migrate.connect(triggers.create, sender=self)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from django.db import transaction
 from django.db.models import QuerySet
 
 from broadcasts.models import Broadcast, Recipient
 from broadcasts.states import UNSENT, Progress, State
 from messaging.models import Message
-from messaging.progress import move, report
+from messaging.scheduling import cancel_waiting
 from messaging.states import Status
-from subscriptions import quota
-from webhooks import events
 
 _MESSAGES, _RECIPIENTS = 100, 5000
 
@@ -34,16 +31,12 @@ def unsent(broadcast: Broadcast) -> QuerySet[Recipient]:
     return Recipient.objects.filter(broadcast=broadcast, state__in=UNSENT)
 
 
-@transaction.atomic
 def _cancel_messages(broadcast: Broadcast) -> bool:
     """True if there were as many as one step takes."""
     waiting = unsent(broadcast).exclude(state=Status.SENDING).order_by("pk").values_list("message_id", flat=True)
     ids = list(waiting[:_MESSAGES])
     rows = Message.objects.filter(pk__in=ids).select_related("instance").order_by("pk")
-    cancelled = [row for row in rows if move(row, Status.CANCELLED)]
-    quota.release((row.organization_id, row.instance.network, row.created_at) for row in cancelled)
-    events.append([report(row, row.instance) for row in cancelled])
-    return len(cancelled) == _MESSAGES
+    return bool(cancel_waiting(messages=rows)) and len(ids) == _MESSAGES
 
 
 def _cancel_recipients(broadcast: Broadcast) -> bool:

@@ -286,7 +286,9 @@ def _outgoing(broadcast: Broadcast, row: Recipient, instance_id: str) -> Outgoin
         return Problem("invalid_request", str(error))
     except Problem as problem:
         return problem
-    return made._replace(client_ref=row.client_ref or row.pk, origin=Origin.BROADCAST.value)
+    origin = Origin.BROADCAST.value
+    items = tuple(item._replace(origin=origin) for item in made.items)
+    return made._replace(client_ref=row.client_ref or row.pk, origin=origin, items=items)
 
 
 _TURNS: dict[str, Callable[[Broadcast, datetime], int]] = {

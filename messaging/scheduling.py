@@ -6,7 +6,7 @@ second, the task worker for all. Each change is a compare-and-swap on the status
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -76,15 +76,22 @@ def cancel(*, message: Message) -> Message:
     An album goes with those of its items that have not left. Raises Problem ``message_already_sent``: also for one
     that is just being sent, and for one that has ended otherwise.
     """
-    instance = message.instance
-    ended = [row for row in _with_items(message) if move(row, Status.CANCELLED)]
-    if message not in ended:
+    if message not in cancel_waiting(messages=[message]):
         message.refresh_from_db(fields=["status"])
         if message.status != Status.CANCELLED:
             raise Problem("message_already_sent", f"The message is {message.status}.")
-    quota.release((instance.organization_id, instance.network, row.created_at) for row in ended)
-    events.append([report(row, instance) for row in ended])
     return message
+
+
+@transaction.atomic
+def cancel_waiting(*, messages: Iterable[Message]) -> list[Message]:
+    """Cancel those of the messages that have not left, albums with their items; returns what was cancelled."""
+    ended = [
+        (row, message.instance) for message in messages for row in _with_items(message) if move(row, Status.CANCELLED)
+    ]
+    quota.release((instance.organization_id, instance.network, row.created_at) for row, instance in ended)
+    events.append([report(row, instance) for row, instance in ended])
+    return [row for row, _ in ended]
 
 
 def release_due(instance_ids: Collection[str] | None = None) -> set[str]:

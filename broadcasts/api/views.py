@@ -19,6 +19,7 @@ from broadcasts.api.serializers import (
     RecipientsQuery,
     report_data,
 )
+from broadcasts.files import named_by_id
 from broadcasts.importing import Report, rows_of_csv, rows_of_json
 from broadcasts.models import Broadcast
 from broadcasts.selectors import (
@@ -45,7 +46,7 @@ def _options(actor: Actor, given: dict[str, Any]) -> dict[str, Any]:
         check(message)
     return {
         "instances": given.get("instances") or [given["instance"]],
-        "message": message,
+        "message": named_by_id(actor, message),
         "template_id": template_id,
         "name": given.get("name", ""),
         "start_at": given.get("start_at"),

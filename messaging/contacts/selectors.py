@@ -10,6 +10,7 @@ from config.timestamps import iso
 from instances.models import Instance
 from instances.whatsapp.jids import LID, PHONE, Jid
 from messaging.chats.selectors import chat_data, exported
+from messaging.contacts import exporting
 from messaging.models import Chat, Contact, Erasure, Message
 from messaging.states import Direction
 
@@ -103,6 +104,8 @@ def everything(person: Somebody) -> Iterator[dict[str, Any]]:
         for row in acts.order_by("pk").iterator(chunk_size=_STEP):
             columns = {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}
             yield {"kind": kind, "data": columns}
+    for handler in exporting:
+        yield from handler(person)
 
 
 def erasure_data(erasure: Erasure) -> dict[str, Any]:

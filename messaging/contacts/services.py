@@ -12,6 +12,7 @@ from instances import wakeup
 from instances.models import Instance
 from media import services as media
 from media.models import Media, Source
+from messaging.contacts import erasing
 from messaging.contacts.selectors import Somebody
 from messaging.models import Erasure, Message
 from webhooks import scrubbing
@@ -83,6 +84,8 @@ def _step(erasure_id: str) -> bool:
         if acts := list(rows.values_list("pk", flat=True)[:_STEP]):
             rows.model._default_manager.filter(pk__in=acts).delete()
             return True
+    if any(handler(person) for handler in erasing):
+        return True
     names = [*person.jids, *([person.phone] if person.phone else [])]
     scrubbed = scrubbing.scrub(instance_id=instance.id, names=names, after=erasure.events_to, limit=_EVENTS)
     erasure.events += scrubbed.changed
