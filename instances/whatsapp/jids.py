@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import phonenumbers
@@ -107,6 +107,7 @@ def _plan(code: int) -> _Plan:
 STATUS = Jid("status", BROADCAST)
 
 
+@lru_cache(maxsize=10_000)
 def recipient(text: str) -> Jid:
     """Whom a message goes to: a phone number in any common spelling, a JID, or ``status``.
 

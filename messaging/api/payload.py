@@ -90,7 +90,8 @@ def _null_characters(value: Any, pointer: str) -> Iterator[FieldError]:
 def parse(body: bytes | msgspec.Raw) -> Outgoing:
     """One message. Raises Problem ``malformed_json``, ``invalid_request`` or ``unsupported_by_engine``."""
     send = _envelope(body)
-    if b"\\u0000" in memoryview(body).tobytes() and (errors := [*_null_characters(msgspec.to_builtins(send), "")]):
+    raw = body if isinstance(body, bytes) else bytes(body)
+    if b"\\u0000" in raw and (errors := [*_null_characters(msgspec.to_builtins(send), "")]):
         raise Problem("invalid_request", "Null characters are not allowed.", errors=errors)
     return outgoing(send)
 

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET
 
 from config.timestamps import iso
-from instances.whatsapp.jids import LID, Jid
+from instances.whatsapp.jids import GROUP, LID, PHONE, Jid
 from media.references import MediaRef
 from messaging.delivery import with_delivery
 from messaging.kinds import rules
@@ -19,6 +19,7 @@ from messaging.orders import Outgoing
 from messaging.selectors import person
 
 _SOURCE = ("id", "link", "data", "mime_type")
+_CHATS = frozenset({PHONE, LID, GROUP})
 _SWITCHES = ("mention_all", "view_once")
 _KINDS = {"gif": "gif", "round": "round", "voice": "voice"}
 
@@ -29,8 +30,10 @@ def outgoing(send: Envelope) -> Outgoing:
 
 
 def _outgoing(send: Envelope) -> Outgoing:
-    type_ = str(send.__struct_config__.tag)
     to = rules.jid_of(send.to, "/to", to=True)
+    if type(send) is SendText and to.server in _CHATS and _is_plain(send):  # the most frequent one, without detours
+        return Outgoing(send.instance, to, "text", {"body": send.text.body}, send.client_ref)
+    type_ = str(send.__struct_config__.tag)
     rules.check(send, type_, to)
     client_ref = send.client_ref
     if isinstance(send, SendText):
@@ -42,6 +45,19 @@ def _outgoing(send: Envelope) -> Outgoing:
     if isinstance(send, SendAlbum):
         return _album(send, to)
     return Outgoing(send.instance, to, type_, _words(content), client_ref, _attributes(send))
+
+
+def _is_plain(send: SendText) -> bool:
+    text = send.text
+    return (
+        text.link_preview is UNSET
+        and text.background is UNSET
+        and send.context is UNSET
+        and send.expires_in is UNSET
+        and send.mentions is UNSET
+        and send.mention_all is UNSET
+        and send.audience is UNSET
+    )
 
 
 def file(content: File, type_: str) -> tuple[dict[str, Any], MediaRef]:
@@ -79,7 +95,7 @@ def _album(send: SendAlbum, to: Jid) -> Outgoing:
 
 
 def _attributes(send: Envelope) -> dict[str, Any]:
-    """What goes with the content; a text without any is the most frequent send."""
+    """What goes with the content."""
     found: dict[str, Any] = {}
     if (context := getattr(send, "context", UNSET)) is not UNSET:
         found["context"] = {"message_id": context.message_id}
