@@ -212,6 +212,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-mail": {"task": "accounts.tasks.sweep_mail", "schedule": 30.0, "options": {"expires": 60}},
     "sweep-media": {"task": "media.tasks.sweep", "schedule": 5.0, "options": {"expires": 10}},
     "sweep-preparing": {"task": "messaging.tasks.sweep_preparing", "schedule": 10.0, "options": {"expires": 20}},
+    "sweep-previews": {"task": "messaging.tasks.sweep_previews", "schedule": 10.0, "options": {"expires": 20}},
     "collect-media": {"task": "media.tasks.collect", "schedule": 600.0, "options": {"expires": 600}},
     "sweep-history": {"task": "messaging.tasks.sweep_history", "schedule": 30.0, "options": {"expires": 60}},
     "sweep-groups": {"task": "messaging.tasks.sweep_groups", "schedule": 30.0, "options": {"expires": 60}},

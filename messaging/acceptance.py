@@ -35,6 +35,7 @@ from instances.whatsapp.jids import LID
 from media import services as media
 from media.selectors import ready
 from messaging import kept
+from messaging.links import first_link
 from messaging.models import SECRET_BYTES, Message
 from messaging.orders import Order, Outgoing, Verdict
 from messaging.referring import References
@@ -214,6 +215,9 @@ def _keep(accepted: list[_Candidate], alerts: list[events.Draft]) -> None:
     _wake({one.instance.id: one.instance for one in rows}.values())
     for file in {one.unready for one in rows if one.unready is not None}:
         transaction.on_commit(partial(media.prepare, *file))
+    for one in rows:
+        if _awaits_preview(one.message):
+            transaction.on_commit(partial(wakeup.task, "messaging.tasks.preview", one.message.id))
     for type_, number in Counter(one.message.type for one in rows).items():
         transaction.on_commit(partial(metrics.MESSAGES.inc, Direction.OUTBOUND, type_, "accepted", by=number))
 
@@ -332,9 +336,13 @@ class _Bench:
                 unready = file
         if one.send_at is not None:
             message.status = Status.SCHEDULED.value
-        elif unready is not None:
+        elif unready is not None or _awaits_preview(message):
             message.status = Status.PREPARING.value
         return _Candidate(instance, message, message_data(message, instance), unready)
+
+
+def _awaits_preview(message: Message) -> bool:
+    return "link_preview" in message.attributes and first_link(message.content["body"]) is not None
 
 
 def _judged(orders: list[Order], now: datetime) -> list[list[_Candidate | Problem]]:

@@ -6,7 +6,7 @@ from instances.holding.attachments import Held
 from instances.whatsapp.building import Named, Outbound
 from instances.whatsapp.files import NotSendable, UploadedFile
 from instances.whatsapp.jids import Jid, parse
-from messaging.models import Message
+from messaging.models import LinkPreview, Message
 from messaging.referring import author_jid
 from messaging.transfers import uploaded
 
@@ -32,10 +32,18 @@ def compose(row: Message, held: Held) -> Outbound:
         secret=bytes(row.secret),
         attributes=row.attributes,
         file=file,
+        thumbnail=_thumbnail(row),
         quoted=quoted,
         target=target,
         album=album,
     )
+
+
+def _thumbnail(row: Message) -> bytes:
+    if row.type != "text" or "link_preview" not in row.content:
+        return b""
+    preview = LinkPreview.objects.filter(message_id=row.pk).first()
+    return bytes(preview.thumbnail) if preview else b""
 
 
 def _named(row: Message) -> dict[str, Message | None]:

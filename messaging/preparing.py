@@ -64,6 +64,7 @@ def settled(file: Media) -> None:
 def sweep(most: int = 500) -> None:
     """Ask again for files that messages wait for: the wake-up may be lost, or the answer have come too early."""
     old = Message.objects.filter(status=Status.PREPARING, created_at__lt=timezone.now() - _PATIENCE)
+    old = old.exclude(type="text")  # they wait for the preview of a link
     files = {(row.media_id, kind_of(row.type, row.content)) for row in old.only("media_id", "type", "content")[:most]}
     for media_id, kind in files:
         if media_id is not None:

@@ -5,7 +5,11 @@ from datetime import timedelta
 from celery import shared_task
 from django.utils import timezone
 
+<<<<<<< HEAD
 from messaging import holds, preparing, retention, scheduling
+=======
+from messaging import preparing, previews, retention, scheduling
+>>>>>>> a4b419a (messaging: Show previews of links, made before the message is sent.)
 from messaging.contacts import services as contacts
 from messaging.models import EarlyChange, EarlyReceipt
 from messaging.receiving import groups, history, settling
@@ -78,6 +82,18 @@ def sweep_erasures() -> None:
 
 
 @shared_task
+<<<<<<< HEAD
 def expire_held() -> None:
     """Fail messages that have been held for as long as the settings of their instances allow."""
     holds.expire()
+=======
+def preview(message_id: str) -> None:
+    """Fetch the page that a message links to."""
+    previews.make(message_id)
+
+
+@shared_task
+def sweep_previews() -> None:
+    """Find messages whose preview got lost or takes too long."""
+    previews.sweep()
+>>>>>>> a4b419a (messaging: Show previews of links, made before the message is sent.)
