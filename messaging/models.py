@@ -226,7 +226,6 @@ class Erasure(models.Model):
         return self.id
 
 
-<<<<<<< HEAD
 class SendingState(models.Model):
     """What limits an instance's sends and must outlive its worker: a hold of cold contacts, and the day's new ones."""
 
@@ -239,7 +238,8 @@ class SendingState(models.Model):
 
     def __str__(self) -> str:
         return str(self.pk)
-=======
+
+
 class LinkPreview(models.Model):
     """The picture of a page that a text links to; its words are in the text's content."""
 
@@ -248,7 +248,6 @@ class LinkPreview(models.Model):
 
     def __str__(self) -> str:
         return self.message_id
->>>>>>> a4b419a (messaging: Show previews of links, made before the message is sent.)
 
 
 class EarlyReceipt(models.Model):

@@ -5,11 +5,7 @@ from datetime import timedelta
 from celery import shared_task
 from django.utils import timezone
 
-<<<<<<< HEAD
-from messaging import holds, preparing, retention, scheduling
-=======
-from messaging import preparing, previews, retention, scheduling
->>>>>>> a4b419a (messaging: Show previews of links, made before the message is sent.)
+from messaging import holds, preparing, previews, retention, scheduling
 from messaging.contacts import services as contacts
 from messaging.models import EarlyChange, EarlyReceipt
 from messaging.receiving import groups, history, settling
@@ -82,11 +78,12 @@ def sweep_erasures() -> None:
 
 
 @shared_task
-<<<<<<< HEAD
 def expire_held() -> None:
     """Fail messages that have been held for as long as the settings of their instances allow."""
     holds.expire()
-=======
+
+
+@shared_task
 def preview(message_id: str) -> None:
     """Fetch the page that a message links to."""
     previews.make(message_id)
@@ -96,4 +93,3 @@ def preview(message_id: str) -> None:
 def sweep_previews() -> None:
     """Find messages whose preview got lost or takes too long."""
     previews.sweep()
->>>>>>> a4b419a (messaging: Show previews of links, made before the message is sent.)
