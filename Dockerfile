@@ -20,7 +20,7 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends libmagic1 \
     && rm -rf /var/lib/apt/lists/*
 RUN useradd --no-create-home --uid 10001 --home-dir /data --shell /usr/sbin/nologin app \
-    && install --directory --owner app --mode 0700 /data /sandbox /metrics
+    && install --directory --owner app --mode 0700 /data /media /sandbox /metrics
 COPY --from=build /venv /venv
 COPY --from=build /app /app
 WORKDIR /app

@@ -110,6 +110,7 @@ UNFOLD: dict[str, Any] = {
                 "items": [
                     _item("Instances", "smartphone", "instances.instance"),
                     _item("Messages", "chat", "messaging.message"),
+                    _item("Files", "attach_file", "media.media"),
                     _item("Session workers", "memory", "instances.worker"),
                     _item("Virtual phones", "science", "phones.virtualphone"),
                 ],

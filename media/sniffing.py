@@ -6,7 +6,9 @@ import mimetypes
 import re
 from functools import lru_cache
 
-import magic
+import pylibmagic  # noqa: F401 (before magic: it brings libmagic)
+
+import magic  # isort: skip
 
 HEAD_BYTES = 64 * 1024  # enough of a file for `sniffed`
 OCTETS = "application/octet-stream"

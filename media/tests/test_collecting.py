@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.utils import timezone
+from pytest_django import Settings
+
+from conftest import Person
+from media import budget, renditions, services, storing, tasks
+from media.models import Garbage, Media, Rendition, Storage
+from media.tests.conftest import picture
+
+pytestmark = pytest.mark.django_db
+Stored = Callable[..., Media]
+
+
+def files() -> list[Path]:
+    root = Path(default_storage.location)  # type: ignore[attr-defined]
+    return [path for path in root.rglob("*") if path.is_file()] if root.exists() else []
+
+
+def test_a_file_that_no_row_came_to_name_is_deleted_later(alice: Person) -> None:
+    storing.keep(alice.organization.id, ContentFile(b"left by a process that died"))
+    assert storing.collect() == 0
+    Garbage.objects.update(due_at=timezone.now())
+    assert storing.collect() == 1
+    assert files() == []
+
+
+def test_an_expired_file_goes_with_its_renditions_and_gives_its_room_back(alice: Person, stored: Stored) -> None:
+    media = stored(alice, picture(form="WEBP"))
+    services.begin(media_id=media.id, kind="image")
+    renditions.worklist().run()
+    assert len(files()) == 2
+    assert Storage.objects.get().bytes == sum(path.stat().st_size for path in files())
+    tasks.collect()
+    assert len(files()) == 2
+    Media.objects.update(expires_at=timezone.now())
+    tasks.collect()
+    assert (files(), Storage.objects.get().bytes) == ([], 0)
+    media.refresh_from_db()
+    assert (media.status, Rendition.objects.get().error_code) == ("expired", "media_expired")
+
+
+def test_a_file_that_is_used_again_stays(alice: Person, stored: Stored) -> None:
+    media = stored(alice, picture())
+    long_ago = timezone.now() - timedelta(days=29)
+    Media.objects.update(last_used_at=long_ago, expires_at=timezone.now() + timedelta(days=1))
+    services.used([media.id])
+    media.refresh_from_db()
+    assert media.expires_at is not None
+    assert media.expires_at > timezone.now() + timedelta(days=29)
+
+
+def test_the_collector_survives_a_file_that_is_gone_already(alice: Person, stored: Stored) -> None:
+    media = stored(alice, picture())
+    files()[0].unlink()
+    services.delete(media=media)
+    assert storing.collect() == 1
+
+
+def test_a_process_holds_no_more_bytes_than_it_may(settings: Settings) -> None:
+    settings.MEDIA_HELD_BYTES = 100
+    held = budget.Budget()
+    with held.hold(60):
+        assert held.held == 60
+        assert not held._has_room(60)
+        with held.hold(40):
+            assert held.held == 100
+    with held.hold(1000):  # larger than all of it, so alone
+        assert not held._has_room(1)
+    assert held.held == 0
