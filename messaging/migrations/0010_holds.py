@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('instances', '0003_settings'),
-        ('messaging', '0008_delayed'),
+        ('messaging', '0009_changes_of_members'),
     ]
 
     operations = [
