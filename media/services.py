@@ -18,6 +18,7 @@ from django.utils import timezone
 from accounts.actor import Actor
 from config.api.problems import Problem, invalid
 from config.egress import InvalidUrl, checked_url
+from config.ids import first_id
 from instances import wakeup as instance_wakeup
 from instances.models import Network
 from media import access, handlers, storing, wakeup
@@ -26,6 +27,7 @@ from media.models import Kind, Media, Rendition, Source, Status, Upload
 from media.names import plain_mime_type, safe_name
 from media.references import MediaRef
 from media.sniffing import HEAD_BYTES, sniffed
+from subscriptions.selectors import retentions
 from webhooks import events
 
 _USED_AGAIN = timedelta(hours=1)  # so often a use is noted at most
@@ -265,6 +267,29 @@ def expire(media: Media) -> bool:
     media.status, media.file = Status.EXPIRED, ""
     tell_settled(media)
     return True
+
+
+def expire_due(most: int) -> int:
+    """End files whose time is over, at most so many, each in a transaction of its own; their number."""
+    expired = Media.objects.filter(expires_at__lte=timezone.now()).exclude(status=Status.EXPIRED)
+    rows = list(expired.order_by("expires_at")[:most])
+    for media in rows:
+        delete(media=media)
+    return len(rows)
+
+
+def purge_received(most: int) -> int:
+    """Delete received files that are older than their organization's plan keeps messages, rows included."""
+    done = 0
+    for organization_id, days in retentions():
+        end = first_id(timezone.now() - timedelta(days=days), "med")
+        old = Media.objects.filter(organization_id=organization_id, source=Source.INBOUND, pk__lt=end)
+        for media in old.order_by("pk")[: most - done]:
+            with transaction.atomic():
+                expire(media)
+                Media.objects.filter(pk=media.pk).delete()
+            done += 1
+    return done
 
 
 def tell_settled(media: Media) -> None:

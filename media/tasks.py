@@ -1,14 +1,11 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 from celery import shared_task
-from django.db import transaction
-from django.utils import timezone
 
 from media import links, renditions, services, storing, wakeup
-from media.models import Media, Rendition, Status
+from media.models import Media, Rendition
 from media.worklist import Worklist
 
 
@@ -55,10 +52,6 @@ def sweep() -> None:
 @shared_task
 def collect(most: int = 200) -> None:
     """End what has expired and delete its files, in small steps; goes on in another task while there is more."""
-    expired = Media.objects.filter(expires_at__lte=timezone.now()).exclude(status=Status.EXPIRED)
-    rows: list[Any] = list(expired.order_by("expires_at")[:most])
-    for media in rows:
-        with transaction.atomic():
-            services.expire(media)
-    if storing.collect(most) == most or len(rows) == most:
+    ended = services.expire_due(most) + services.purge_received(most)
+    if storing.collect(most) == most or ended >= most:
         collect.delay(most)

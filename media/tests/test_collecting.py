@@ -10,10 +10,12 @@ from django.core.files.storage import default_storage
 from django.utils import timezone
 from pytest_django import Settings
 
+from config.ids import first_id
 from conftest import Person
 from media import budget, renditions, services, storing, tasks
 from media.models import Garbage, Media, Rendition, Storage
 from media.tests.conftest import picture
+from subscriptions.models import Plan
 
 pytestmark = pytest.mark.django_db
 Stored = Callable[..., Media]
@@ -45,6 +47,22 @@ def test_an_expired_file_goes_with_its_renditions_and_gives_its_room_back(alice:
     assert (files(), Storage.objects.get().bytes) == ([], 0)
     media.refresh_from_db()
     assert (media.status, Rendition.objects.get().error_code) == ("expired", "media_expired")
+
+
+def test_received_files_go_when_the_plan_keeps_messages_no_longer(alice: Person, stored: Stored) -> None:
+    Plan.objects.update(message_retention_days=30)
+    received, uploaded = stored(alice, picture()), stored(alice, picture())
+    Media.objects.filter(pk=received.pk).update(source="inbound", expires_at=None)
+    for media, days in ((received, 29), (uploaded, 31)):
+        moved = first_id(timezone.now() - timedelta(days=days), "med")
+        Media.objects.filter(pk=media.pk).update(id=moved)
+    tasks.collect()
+    assert Media.objects.count() == 2
+    moved = first_id(timezone.now() - timedelta(days=31, seconds=1), "med")
+    Media.objects.filter(source="inbound").update(id=moved)
+    tasks.collect()
+    assert [row.source for row in Media.objects.all()] == ["upload"]
+    assert len(files()) == 1
 
 
 def test_a_file_that_is_used_again_stays(alice: Person, stored: Stored) -> None:
