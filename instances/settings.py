@@ -72,9 +72,8 @@ class Receive(_Part, frozen=True):
     groups: bool = True
     status: bool = True
     channels: bool = True
-    raw: Annotated[
-        bool, Meta(description="Whether the protobuf of each message is kept, to be read with `raw=true`.")
-    ] = True
+    typing: Annotated[bool, Meta(description="Whether it is told that others type; from the next connect on.")] = True
+    raw: Annotated[bool, Meta(description="Whether the protobuf is kept, to be read with `raw=true`.")] = True
 
 
 class History(_Part, frozen=True):

@@ -15,6 +15,7 @@ from typing import Any
 import structlog
 
 from config import metrics
+from instances import settings
 from instances.holding.attachments import attach
 from instances.holding.commands import Commands
 from instances.holding.hand_over import as_holder_sees_it
@@ -28,7 +29,7 @@ from instances.whatsapp.files import Place, RemoteFile
 from instances.whatsapp.jids import Jid, parse
 from instances.whatsapp.news import GroupInfo, Receipt, Sent, StateChange
 from instances.whatsapp.store import Store
-from instances.whatsapp.translating import CODES, STREAM_ERROR, translate
+from instances.whatsapp.translating import STREAM_ERROR, codes, translate
 
 log = structlog.get_logger(__name__)
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 60.0
@@ -43,6 +44,8 @@ class Connection:
     def __init__(self, instance: Instance, writer: Writer) -> None:
         self.instance_id, self.network, self.epoch = instance.id, instance.network, instance.epoch
         self.store = Store(instance.id)
+        wanted = settings.of(instance)
+        self._codes = codes(history=wanted.history.days > 0, typing=wanted.receive.typing)
         self._device_jid, self._link_phone = instance.device_jid, instance.link_phone
         self._writer = writer
         self._stopping = threading.Event()
@@ -206,7 +209,7 @@ class Connection:
         self.store.watch_order()
         self.store.restore_contacts()
         self._end = None
-        client = self._client = Client(self.store.name, parse(device_jid), CODES, self._on_event)
+        client = self._client = Client(self.store.name, parse(device_jid), self._codes, self._on_event)
         try:
             error = "" if self._stopping.is_set() else client.run()
         finally:

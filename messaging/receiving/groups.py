@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from instances.holding.attachments import Held
 
 log = structlog.get_logger(__name__)
-FRESH = timedelta(days=1)
+FRESH = timedelta(hours=1)
 _AT_ONCE, _MOST_ATTEMPTS = 20, 20
 _SECONDS = 20.0
 
@@ -35,14 +35,18 @@ def is_group(chat: str) -> bool:
 
 
 def sizes(chats: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int | None]:
-    """How many members the groups (instance, JID) have; None for one that is not known yet and is now asked for."""
+    """How many members the groups (instance, JID) have; None for one that is not known yet.
+
+    Those that are not known, or have not been asked for long, are asked for.
+    """
     asked = {(instance_id, jid) for instance_id, jid in chats if is_group(jid)}
     if not asked:
         return {}
     rows = Group.objects.filter(instance_id__in={i for i, _ in asked}, jid__in={jid for _, jid in asked})
-    found = {(i, jid): size for i, jid, size in rows.values_list("instance_id", "jid", "size")}
-    ask(asked - found.keys())
-    return {chat: found.get(chat) for chat in asked}
+    found = {(row.instance_id, row.jid): row for row in rows.defer("members")}
+    stale = timezone.now() - FRESH
+    ask(chat for chat in asked if chat not in found or (found[chat].checked_at or stale) < stale)
+    return {chat: found[chat].size if chat in found else None for chat in asked}
 
 
 def ask(chats: Iterable[tuple[str, str]]) -> None:

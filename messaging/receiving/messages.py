@@ -185,7 +185,7 @@ def _told(arrivals: Sequence[_Arrival], known: dict[tuple[str, str], Message]) -
     own = [(one.row, one.instance) for one in arrivals if one.row.direction == Direction.OUTBOUND and one.fresh]
     drafts += came_early(own)
     drafts += changes.arrived((one.row, one.instance) for one in arrivals if one.news.target is None)
-    new = [one.row for one in arrivals if one.fresh and not one.row.history]
+    new = [one.row for one in arrivals if not one.row.history and one.row.type != "undecryptable"]
     return drafts + [entry for handler in received for entry in handler(new)]
 
 

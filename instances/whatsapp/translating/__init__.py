@@ -37,7 +37,12 @@ _TRANSLATORS: dict[int, Callable[[bytes], News | None]] = {
     TYPING: typing,
     UNDECRYPTABLE: undecryptable,
 }
-CODES = frozenset(_TRANSLATORS)
+
+
+def codes(*, history: bool, typing: bool) -> frozenset[int]:
+    """The events to subscribe to. No others: each costs, and one that the library cannot encode ends the session."""
+    wanted = {HISTORY: history, TYPING: typing}
+    return frozenset(code for code in _TRANSLATORS if wanted.get(code, True))
 
 
 def translate(code: int, raw: bytes) -> News | None:
