@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-from benchmarks import accept, alone, lane, memory, receive
+from benchmarks import accept, alone, finding, lane, memory, receive
 from benchmarks.client import LoadError
 from benchmarks.options import DATABASES, Options, parse
 from benchmarks.product import Product
@@ -21,6 +21,7 @@ PARTS: tuple[Callable[[Product, Options], Iterator[Row]], ...] = (
     receive.measure,
     memory.measure,
     alone.measure,
+    finding.measure,
 )
 
 

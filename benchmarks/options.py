@@ -22,6 +22,7 @@ class Options:
     events: int
     rounds: int
     numbers: tuple[int, ...]
+    finding: tuple[int, ...]
 
     @property
     def sizes(self) -> dict[str, Any]:
@@ -45,6 +46,9 @@ def parse(argv: list[str]) -> Options:
     parser.add_argument("--events", type=_count, help="inbound messages until the webhook (default 100)")
     parser.add_argument("--rounds", type=_count, help="full lane and bare loop in turn; medians count (default 3)")
     parser.add_argument("--numbers", type=_counts, help="connected numbers to weigh (default 1,20,100)")
+    parser.add_argument(
+        "--finding", type=_counts, default=(), help="messages in the ledger to be found in, such as 10000,1000000"
+    )
     given = parser.parse_args(argv)
     sizes: dict[str, Any] = {"messages": 500, "events": 100, "rounds": 3, "numbers": (1, 20, 100)}
     if given.quick:
@@ -52,7 +56,7 @@ def parse(argv: list[str]) -> Options:
     sizes |= {name: value for name in sizes if (value := getattr(given, name)) is not None}
     if sizes["numbers"][0] != 1:
         sizes["numbers"] = (1, *sizes["numbers"])
-    return Options(given.output, given.stack, given.connections, **sizes)
+    return Options(given.output, given.stack, given.connections, finding=given.finding, **sizes)
 
 
 def _count(text: str) -> int:
