@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from messaging.kinds.examples import EXAMPLES
 from stack.testing import RunningStack
@@ -45,9 +48,12 @@ class Sender:
     def send(self, type_: str, content: Any, to: str = "", **attributes: Any) -> dict[str, Any]:
         """Returns the message once WhatsApp has acknowledged it."""
         body = {"instance": self.instance, "to": to or self.customer, "type": type_, type_: content} | attributes
-        id_ = self.api.post("/messages", body, expect=202)["id"]
+        return self.arrived(self.api.post("/messages", body, expect=202)["id"])
+
+    def arrived(self, id_: str) -> dict[str, Any]:
+        """The message once WhatsApp has acknowledged it."""
         ended = ("sent", "delivered", "read", "played", "failed", "unconfirmed")
-        wait_for(lambda: self.api.message(id_)["status"] in ended, what=f"{type_}: {self.api.message(id_)}")
+        wait_for(lambda: self.api.message(id_)["status"] in ended, what=f"{self.api.message(id_)}")
         message = self.api.message(id_)
         assert message["error"] is None, message
         return message
@@ -193,3 +199,34 @@ def test_groups_channels_and_status(sender: Sender, subtests: pytest.Subtests) -
         sent = sender.send("text", {"body": "Open today", "background": "#AA3300"}, to="status")
         shown = sender.shown(sent)
         assert shown["message"]["extendedTextMessage"]["backgroundArgb"] == 0xFFAA3300
+
+
+def test_files_and_what_goes_with_them(sender: Sender, subtests: pytest.Subtests) -> None:
+    picture = {"data": encoded()}
+    with subtests.test("view once"):
+        shown = sender.shown(sender.send("image", picture, view_once=True))
+        assert (shown["type"], shown["view_once"], shown["attachment"]["status"]) == ("image", True, "ok")
+    with subtests.test("a new caption"):
+        sent = sender.send("image", picture | {"caption": "Helo"})
+        sender.send("edit", {"message_id": sent["id"], "caption": "Hello"})
+        wait_for(lambda: sender.control("message", phone=sender.customer, id=sent["wa_id"])["text"] == "Hello")
+    with subtests.test("forwarded"):
+        shown = sender.shown(sender.send("forward", {"message_id": sent["id"]}))
+        assert (shown["type"], shown["forwarded"], shown["attachment"]["status"]) == ("image", True, "ok")
+    with subtests.test("an album"):
+        items = [{"type": "image", **picture, "caption": "One"}, {"type": "image", "data": encoded("blue")}]
+        album = sender.send("album", {"items": items})
+        shown = sender.shown(album)
+        assert shown["message"]["albumMessage"]["expectedImageCount"] == 2
+        for item in album["album"]["items"]:
+            row = sender.arrived(item["message_id"])
+            assert row["album"] == album["id"]
+            shown = sender.shown(row)
+            assert (shown["type"], shown["album"], shown["attachment"]["status"]) == ("image", album["wa_id"], "ok")
+
+
+def encoded(colour: str = "red") -> str:
+    """A picture in base64."""
+    content = io.BytesIO()
+    Image.new("RGB", (64, 48), colour).save(content, "JPEG")
+    return base64.b64encode(content.getvalue()).decode()
