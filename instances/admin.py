@@ -30,6 +30,7 @@ class InstanceAdmin(ReadOnlyAdmin):
     fieldsets = [
         ("Number", {"fields": ["id", "name", "organization", "network", "phone", "lid", "device_jid", "created_at"]}),
         ("State", {"fields": ["wanted", "state", "state_since", "sentence", "detail", "advice"]}),
+        ("Settings", {"fields": ["settings"]}),
         ("Connection", {"fields": ["connected_at", "banned_until", "holder", "epoch", "lease_until"]}),
     ]
     readonly_fields = ["sentence", "advice"]

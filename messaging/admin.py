@@ -29,7 +29,7 @@ class MessageAdmin(LogAdmin):
         ("Message", {"fields": ["id", "organization", "instance", "direction", "type", "status"]}),
         ("People", {"fields": ["chat", "chat_lid", "sender_phone", "sender_lid"]}),
         ("Marks", {"fields": ["wa_id", "client_ref", "origin", "attempts", "error_code", "error_detail"]}),
-        ("Times", {"fields": ["created_at", "sent_at", "delivered_at", "read_at"]}),
+        ("Times", {"fields": ["created_at", "send_at", "not_before", "sent_at", "delivered_at", "read_at"]}),
     ]
 
     def get_search_results(

@@ -20,6 +20,9 @@ HOURS = 24
 _SETTLED_SECONDS = 900  # how long the counts of an hour that is over are kept: receipts still change them
 _Counts = Counter[tuple[str, str]]  # (direction, status) -> messages
 TONES: dict[str, Tone] = {
+    Status.SCHEDULED: "",
+    Status.PREPARING: "",
+    Status.HELD: "warning",
     Status.QUEUED: "",
     Status.SENDING: "",
     Status.SENT: "info",
@@ -27,6 +30,7 @@ TONES: dict[str, Tone] = {
     Status.READ: "success",
     Status.PLAYED: "success",
     Status.FAILED: "danger",
+    Status.CANCELLED: "",
     Status.UNCONFIRMED: "warning",
     Status.RECEIVED: "info",
 }

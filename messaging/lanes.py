@@ -77,6 +77,7 @@ class Lane:
 
     def offline(self) -> None:
         with self._busy:
+            self._policy.forget()
             self._settle()
 
     def seen(self, news: News) -> None:
@@ -87,7 +88,8 @@ class Lane:
             self._heard[news.chat] = now
             if news.chat_lid:
                 self._heard[news.chat_lid] = now
-            self._policy.seen(news)
+            if self._policy.seen(news):
+                self._awake.set()
 
     def wake(self) -> None:
         self._awake.set()

@@ -24,7 +24,7 @@ from messaging import holds
 from messaging.chats import touched
 from messaging.claiming import TABLE, take
 from messaging.holds import refuse
-from messaging.models import SECRET_BYTES, EarlyChange, EarlyReceipt, Message
+from messaging.models import SECRET_BYTES, EarlyChange, EarlyReceipt, Message, SendingState
 from messaging.progress import move, report
 from messaging.receiving import changes
 from messaging.receiving.receipts import came_early
@@ -144,6 +144,7 @@ def fail_waiting(instance: Instance) -> list[Draft]:
     """End what was accepted for another number: it must not go out from this one."""
     error = {"error_code": "number_changed", "error_detail": "The instance was linked to another number."}
     waiting = Message.objects.filter(instance=instance, status__in=below(Status.CANCELLED)).order_by("id")
+    SendingState.objects.filter(instance=instance).delete()  # it was the other number's
     failed = [message for message in waiting if move(message, Status.FAILED, **error)]
     _give_back([(message, instance) for message in failed])
     return [report(message, instance) for message in failed]

@@ -55,11 +55,19 @@ class Policy:
     def stop(self) -> None:
         self._pacer.stop()
 
-    def seen(self, news: Inbound) -> None:
-        """Whoever writes is no cold contact, whatever was held for them goes out."""
-        if not news.from_me and news.chat in self._cold:
-            self._heard.append(news.chat)
-            self._pacer.nudge()
+    def seen(self, news: Inbound) -> bool:
+        """Whoever writes is no cold contact; True when something may be held for them, which `ready` lets go."""
+        if news.from_me or news.chat not in self._cold:
+            return False
+        self._heard.append(news.chat)
+        self._pacer.nudge()
+        return True
+
+    def forget(self) -> None:
+        """The number was offline, and may be another one."""
+        self._known.clear()
+        self._cold.clear()
+        self._state = self._probe = self._counted = None
 
     # --- before a claim ---------------------------------------------------------------------
 
@@ -92,11 +100,12 @@ class Policy:
 
     def _look_at_hold(self) -> None:
         """When a hold is over, let one held message go; when that is settled, all or the next."""
-        if self._state is None:
-            self._state = holds.state_of(self._held.instance_id)
-            self._deferring = self._state.new_contacts > 0
+        state = self._state
+        if state is None:
+            state = self._state = holds.state_of(self._held.instance_id)
+            self._deferring = state.new_contacts > 0
             connection.close()
-        until = self._state.cold_until
+        until = state.cold_until
         if until is None or until > timezone.now() or time.monotonic() - self._looked_at < _LOOK_SECONDS:
             return
         self._looked_at = time.monotonic()
@@ -201,8 +210,8 @@ class Policy:
             self._deferring = True
             return (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
         used = self._held.write(NewContact(now.date())).result()
-        assert self._state is not None
-        self._state.new_contacts_day, self._state.new_contacts = now.date(), used
+        if self._state is not None:
+            self._state.new_contacts_day, self._state.new_contacts = now.date(), used
         counted.add(row.chat)
         return None
 
