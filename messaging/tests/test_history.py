@@ -162,6 +162,15 @@ def test_names_and_pairs_become_contacts(write: Write) -> None:
     assert ("15550100002", LID, "Carla") in people
 
 
+def test_who_is_named_by_lid_alone_is_known_by_the_pairs_beside(write: Write) -> None:
+    pairs = [{"pnJID": "15550100002@s.whatsapp.net", "lidJID": LID}]
+    group = {"ID": GROUP, "messages": [web(2, participant=LID)]}
+    write(blob(chat(web(1), pnJID=""), group, phoneNumberToLidMappings=pairs))
+    imported()
+    assert set(Message.objects.values_list("sender_phone", "sender_lid")) == {("15550100002", LID)}
+    assert Message.objects.get(wa_id="H1").chat == "15550100002@s.whatsapp.net"
+
+
 def test_files_of_the_history_are_fetched_only_on_demand(write: Write) -> None:
     image = {"imageMessage": {"mimetype": "image/png", "directPath": "/x", "mediaKey": b"k", "fileLength": 5}}
     write(blob(chat(web(1, message=image))))

@@ -31,6 +31,7 @@ class HistoryChat(NamedTuple):
     other: Person | None  # in a chat of two
     name: str
     messages: list[Any]
+    phones: dict[str, str]  # by LID, as far as this part of the history knows them
 
 
 class History(NamedTuple):
@@ -53,12 +54,14 @@ def unpacked(data: bytes, days: int, most: int, now: datetime) -> History:
         raise TooLarge
     sync = proto.HistorySync.FromString(raw).Data
     since = int(now.timestamp()) - days * 86_400
-    chats = [chat for one in sync.conversations if (chat := _chat(one, since, most)) is not None]
+    people = list(_people(sync))
+    phones = {one.lid: one.phone for one in people if one.lid and one.phone}
+    chats = [chat for one in sync.conversations if (chat := _chat(one, since, most, phones)) is not None]
     kind = sync.HistorySyncType.Name(sync.syncType).lower()
-    return History(kind, min(sync.progress, 100), chats, list(_people(sync)))
+    return History(kind, min(sync.progress, 100), chats, people)
 
 
-def _chat(conversation: Any, since: int, most: int) -> HistoryChat | None:
+def _chat(conversation: Any, since: int, most: int, phones: dict[str, str]) -> HistoryChat | None:
     jid = jid_in(conversation.ID)
     if jid is None:
         return None
@@ -66,8 +69,12 @@ def _chat(conversation: Any, since: int, most: int) -> HistoryChat | None:
     messages.sort(key=lambda one: one.messageTimestamp)
     alternative = jid_in(conversation.lidJID) or jid_in(conversation.pnJID) or _NOBODY
     name = text(conversation.name or conversation.displayName, 200)
-    other = both(jid, alternative, name) if is_direct(jid) else None
-    return HistoryChat(jid, other, name, messages[-most:] if most else [])
+    other = _with_phone(both(jid, alternative, name), phones) if is_direct(jid) else None
+    return HistoryChat(jid, other, name, messages[-most:] if most else [], phones)
+
+
+def _with_phone(one: Person, phones: dict[str, str]) -> Person:
+    return Person(one.phone or phones.get(one.lid or ""), one.lid, one.name)
 
 
 def _people(sync: Any) -> Iterator[Person]:
@@ -122,7 +129,8 @@ def _sender(chat: HistoryChat, key: Any, participant: str, me: Person) -> Person
         return me
     if chat.other is not None:
         return chat.other
-    return person(jid_in(key.participant)) or person(jid_in(participant)) or both(chat.jid, _NOBODY)
+    found = person(jid_in(key.participant)) or person(jid_in(participant)) or both(chat.jid, _NOBODY)
+    return _with_phone(found, chat.phones)
 
 
 def _at(milliseconds: int, header: Inbound) -> datetime:
