@@ -40,7 +40,7 @@ class FormInput(Input):
     """What may stand beside the file in a form."""
 
     filename = Text(required=False, max_length=255, trim_whitespace=False)
-    mime_type = Text(required=False, max_length=100)
+    mime_type = serializers.RegexField("^[!-~]+$", required=False, max_length=100)
 
 
 class MediaQuery(Input):
