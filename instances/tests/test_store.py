@@ -131,3 +131,12 @@ def test_watching_twice_changes_nothing(store: Store, library: Library) -> None:
     library.encrypt()
     store.watch_order()
     assert store.trace(SECRET)[:2] == (Trace.POSSIBLE, "A")
+
+
+def test_what_was_begun_for_a_channel_may_have_left_as_nothing_is_encrypted_for_it(
+    store: Store, library: Library
+) -> None:
+    library.store_secret("3EB0", SECRET, "120363000000000002@newsletter")
+    assert store.trace(SECRET)[:2] == (Trace.POSSIBLE, "3EB0")
+    library.store_secret("3EB1", OTHER, "15550100002@s.whatsapp.net")
+    assert store.trace(OTHER)[:2] == (Trace.NOT_ENCRYPTED, "3EB1")
