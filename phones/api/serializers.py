@@ -40,13 +40,7 @@ class FileInput(Input):
     caption = Text(max_length=1024, required=False, allow_blank=True)
     filename = Text(max_length=255, required=False)
     mimetype = Text(max_length=100, required=False)
-    width = WholeNumber(min_value=1, max_value=100_000, required=False)
-    height = WholeNumber(min_value=1, max_value=100_000, required=False)
     seconds = WholeNumber(min_value=0, max_value=10**6, required=False)
-    pages = WholeNumber(min_value=1, max_value=10**6, required=False)
-    waveform = Base64(required=False)
-    thumbnail = Base64(required=False)
-    animated = Switch(required=False)
 
 
 class AlbumItemInput(FileInput):
@@ -79,8 +73,6 @@ KINDS = ("text", *FILES, *OBJECTS, "contacts", "album")
 class SendInput(Input):
     """Exactly one kind of content, under its name; docs/sandbox.md has the fields of each."""
 
-    json_schema = {"oneOf": [{"required": [kind]} for kind in KINDS]}
-
     to = Text(max_length=80)
     text = Text(max_length=4096, required=False)
     reply_to = Text(max_length=100, required=False, help_text="The WhatsApp id of the message that is quoted.")
@@ -100,7 +92,7 @@ class SendInput(Input):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         given = [kind for kind in KINDS if kind in attrs]
         if len(given) != 1:
-            raise serializers.ValidationError(f"Give exactly one of {', '.join(KINDS)}.")
+            raise serializers.ValidationError(f"Give exactly one of {', '.join(KINDS)}.", code="group")
         (kind,) = given
         content = attrs.pop(kind)
         return {"kind": kind, "content": {"body": content} if kind == "text" else content, **attrs}
