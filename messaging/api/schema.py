@@ -109,6 +109,7 @@ class Message(Shape):
     audience: list[Contact] | UnsetType = UNSET
     album: Annotated[str, Meta(description="The album it belongs to.")] | shapes.AlbumContent | UnsetType = UNSET
     link_preview: bool | UnsetType = UNSET
+    typing: Annotated[bool | float, Meta(description="As the sender wanted it.")] | UnsetType = UNSET
     text: shapes.TextContent | UnsetType = UNSET
     image: shapes.FileContent | UnsetType = UNSET
     video: shapes.FileContent | UnsetType = UNSET
