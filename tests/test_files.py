@@ -46,7 +46,7 @@ def send(api: Api, instance: str, to: str, type_: str, **file: Any) -> dict[str,
 def test_every_kind_of_file_reaches_a_phone(acme: Api) -> None:
     instance, _ = acme.linked()
     phone = acme.phone()
-    sent = [
+    sent: list[tuple[str, dict[str, Any], str]] = [
         ("image", {"data": picture()}, "image/jpeg"),
         ("image", {"data": picture("WEBP")}, "image/jpeg"),
         ("video", {"data": video()}, "video/mp4"),

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,11 @@ from media.models import Media
 
 
 @pytest.fixture(autouse=True)
-def _own_storage(settings: Settings, tmp_path: Path) -> Iterator[None]:
+def _own_storage(settings: Settings, tmp_path: Path) -> None:
     settings.MEDIA_INCOMING_DIR = tmp_path / "incoming"
     options = {"location": str(tmp_path / "kept")}
     backend = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": options}
     settings.STORAGES = settings.STORAGES | {"default": backend}
-    return
 
 
 def picture(size: tuple[int, int] = (64, 48), form: str = "JPEG", **options: Any) -> bytes:

@@ -142,7 +142,7 @@ def test_stickers_are_webp_squares(made: Made) -> None:
     image = Image.open(io.BytesIO(file_of(still)))
     assert (image.format, image.size, still.mime_type) == ("WEBP", (512, 512), "image/webp")
     image = Image.open(io.BytesIO(file_of(made(moving(), "sticker"))))
-    assert (image.format, image.size, image.n_frames) == ("WEBP", (512, 512), 5)
+    assert (image.format, image.size, getattr(image, "n_frames", 1)) == ("WEBP", (512, 512), 5)
 
 
 def test_a_document_is_sent_as_it_is_whatever_it_is(made: Made) -> None:
