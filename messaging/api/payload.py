@@ -37,7 +37,7 @@ def _decode(decoder: msgspec.json.Decoder[T], body: bytes | msgspec.Raw) -> T:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
         raise not_valid(error) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Problem("malformed_json", str(error)) from error
 
 
@@ -55,7 +55,7 @@ def _envelope(body: bytes | msgspec.Raw) -> Envelope:
             detail = "WhatsApp shows these only from its own business platforms; docs/messages/README.md says more."
             raise Problem("unsupported_by_engine", detail) from error
         raise not_valid(error) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Problem("malformed_json", str(error)) from error
 
 

@@ -145,5 +145,5 @@ def undecryptable(raw: bytes) -> Inbound | None:
     event = proto.UndecryptableMessage.FromString(raw)
     if event.Info.Category == "peer" or not event.Info.ID or event.DecryptFailMode == event.DECRYPT_FAIL_HIDE:
         return None
-    reason = "unavailable" if event.IsUnavailable else "not_decrypted"
-    return _filled(header_of(event.Info)[0], type="undecryptable", content={"reason": reason})
+    why = "unavailable" if event.IsUnavailable else "not_decrypted"
+    return _filled(header_of(event.Info)[0], type="undecryptable", content={"reason": why})
