@@ -5,6 +5,7 @@ In Python and on the wire an id is the text; in the database it is the UUID (16 
 
 from __future__ import annotations
 
+import secrets
 import uuid
 from datetime import datetime
 from functools import lru_cache, partial
@@ -48,6 +49,14 @@ def from_uuid(value: uuid.UUID, prefix: str) -> str:
 def first_id(moment: datetime, prefix: str) -> str:
     """The smallest id that can be made at this moment: ids begin with their time, and earlier ones sort before it."""
     return from_uuid(uuid.UUID(int=int(moment.timestamp() * 1000) << 80), prefix)
+
+
+def id_at(moment: datetime, prefix: str) -> str:
+    """A fresh id as if made at a moment since 1970: it sorts among those that were made then."""
+    random = secrets.randbits(74)
+    milliseconds = max(0, int(moment.timestamp() * 1000))
+    low = 0b10 << 62 | random & (1 << 62) - 1
+    return from_uuid(uuid.UUID(int=milliseconds << 80 | 7 << 76 | random >> 62 << 64 | low), prefix)
 
 
 class TypeIDField(models.UUIDField):

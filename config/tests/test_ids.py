@@ -3,13 +3,14 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.core.exceptions import ValidationError
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from config.ids import InvalidId, from_uuid, new_id, to_uuid
+from config.ids import InvalidId, first_id, from_uuid, id_at, new_id, to_uuid
 from conftest import Person
 from instances.models import Instance
 
@@ -56,6 +57,15 @@ def test_anything_else_is_no_id(text: object) -> None:
 def test_later_ids_sort_after_earlier_ones() -> None:
     ids = [new_id("msg") for _ in range(5000)]
     assert ids == sorted(set(ids))
+
+
+def test_an_id_can_be_made_of_another_moment() -> None:
+    then = datetime(2026, 1, 31, tzinfo=UTC)
+    ids = [id_at(then, "msg") for _ in range(100)]
+    assert len(set(ids)) == 100
+    assert all(first_id(then, "msg") < one < first_id(then + timedelta(milliseconds=1), "msg") for one in ids)
+    value = to_uuid(ids[0], "msg")
+    assert (value.version, value.variant) == (7, uuid.RFC_4122)
 
 
 def test_the_order_of_the_texts_is_the_order_of_the_uuids() -> None:

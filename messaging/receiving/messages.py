@@ -11,6 +11,7 @@ from typing import Any
 from django.db import transaction
 
 from config import metrics
+from config.ids import id_at
 from instances import settings
 from instances.holding.writer import Item, Written
 from instances.models import Instance
@@ -57,6 +58,9 @@ def _row(instance: Instance, news: Inbound) -> Message:
         wa_id=news.wa_id,
         history=news.history,
     )
+    if news.history:  # it stands where it would stand if we had been there
+        row.created_at = min(news.sent_at, row.created_at)
+        row.id = id_at(row.created_at, "msg")
     _fill(row, news)
     return row
 

@@ -65,6 +65,7 @@ def test_conversations_become_chats_and_messages(write: Write, alice: Actor) -> 
     assert (second.direction, second.status, second.origin) == (Direction.OUTBOUND, "read", "phone")
     assert (third.chat, third.sender_lid, third.sender_name) == (GROUP, "888@lid", "Dana")
     assert all(row.history for row in (first, second, third))
+    assert [row.created_at for row in Message.objects.order_by("id")] == [row.sent_at for row in (first, second, third)]
     assert set(Chat.objects.values_list("jid", "name")) == {
         ("15550100002@s.whatsapp.net", "Carla"), (GROUP, "Friends"),
     }  # fmt: skip
