@@ -64,6 +64,7 @@ class Receiver(FileUploadHandler):
         file.size, file.sha256 = file_size, self._digest.hexdigest()
         return file
 
-    def upload_interrupted(self) -> None:
+    def close(self) -> None:
+        """Remove the file, unless it was taken; Django itself leaves some of those that were refused."""
         if self._file is not None:
             self._file.close()

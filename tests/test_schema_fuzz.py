@@ -192,7 +192,8 @@ def _described() -> Any:
     # A copy: cases use the examples as they stand, and `place` writes into them.
     schema = schemathesis.openapi.from_dict(deepcopy(document()), config=_config)
     schema.app = WSGIHandler()
-    return schema
+    # To make up what is wrong with an optional choice among thirteen shapes takes gigabytes; POST has the same one.
+    return schema.exclude(method="PATCH", path="/api/templates/{template_id}")
 
 
 _UNHURRIED = settings(suppress_health_check=list(HealthCheck), deadline=None)

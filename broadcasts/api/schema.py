@@ -225,6 +225,7 @@ OPERATIONS: Operations = {
         "Change a template",
         "Broadcasts that were made with it keep what it was.",
         body=serializers.TemplateChange,
+        body_required=False,
         answers={200: Template},
         problems=["template_name_taken"],
         example={"name": "Order ready"},
@@ -294,6 +295,7 @@ OPERATIONS: Operations = {
     opt_out_views.KeywordsView.patch: Operation(
         "Change the words",
         body=serializers.KeywordsInput,
+        body_required=False,
         answers={200: Words},
         example={"stop": ["STOP", "BAJA"], "start": ["START"]},
     ),

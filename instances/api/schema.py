@@ -95,6 +95,7 @@ OPERATIONS: Operations = {
         "Change the name or the settings",
         "Only what is named changes. New settings hold at once, also for messages that wait.",
         body=InstanceChange,
+        body_required=False,
         answers={200: Instance},
         problems=_OTHER_NETWORK,
         example={"settings": {"pacing": {"min_gap_ms": 1500, "jitter_ms": 1000}, "typing": {"simulate": True}}},

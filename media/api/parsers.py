@@ -22,6 +22,8 @@ class UploadParser(MultiPartParser):
             raise Problem("malformed_form", str(error.detail)) from error
 
 
-def receive(request: Request) -> None:
-    """Have the files of a request received by `Receiver`; before anything reads the body."""
-    request._request.upload_handlers = [Receiver(request._request, actor_of(request).organization_id)]
+def receive(request: Request) -> Receiver:
+    """Have the file of a request received, before anything reads the body. The receiver is to be closed."""
+    receiver = Receiver(request._request, actor_of(request).organization_id)
+    request._request.upload_handlers = [receiver]
+    return receiver

@@ -50,8 +50,8 @@ _FORM = {
     "additionalProperties": False,
     "properties": {
         "file": {"type": "string", "format": "binary", "minLength": 1},
-        "filename": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[^\u0000]*$"},
-        "mime_type": {"type": "string", "minLength": 1, "maxLength": 100, "pattern": r"^[!-~]+$"},
+        "filename": {"type": "string", "maxLength": 255, "pattern": r"^[^\u0000]*$"},
+        "mime_type": {"type": "string", "maxLength": 100, "pattern": r"^[!-~]*$"},
     },
 }
 _BYTES = {"type": "string", "contentEncoding": "binary"}

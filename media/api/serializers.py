@@ -39,8 +39,8 @@ class MediaInput(Input):
 class FormInput(Input):
     """What may stand beside the file in a form."""
 
-    filename = Text(required=False, max_length=255, trim_whitespace=False)
-    mime_type = serializers.RegexField("^[!-~]+$", required=False, max_length=100)
+    filename = Text(required=False, max_length=255, trim_whitespace=False, allow_blank=True)
+    mime_type = serializers.RegexField("^[!-~]*$", required=False, max_length=100, allow_blank=True)
 
 
 class MediaQuery(Input):

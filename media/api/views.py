@@ -21,18 +21,24 @@ from media import access, selectors, services, serving, signing
 from media.api.parsers import UploadParser, receive
 from media.api.serializers import FormInput, MediaInput, MediaQuery
 from media.models import Media, Source, Status
-from media.uploads import FIELD
+from media.uploads import FIELD, Receiver
 
 
 class MediaView(APIView):
     scopes = {"GET": "read", "POST": "send"}
     idempotency: idempotency.Kind = "afterwards"  # the file is written before its row
     parser_classes = [JSONParser, UploadParser]
+    _receiver: Receiver | None = None
 
     def perform_authentication(self, request: Request) -> None:
         super().perform_authentication(request)
         if request.method == "POST" and isinstance(request.auth, Actor):
-            receive(request)
+            self._receiver = receive(request)
+
+    def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
+        if self._receiver is not None:
+            self._receiver.close()
+        return super().finalize_response(request, response, *args, **kwargs)
 
     def get(self, request: Request) -> Response:
         pages = Pages()
@@ -57,7 +63,8 @@ def _uploaded(request: Request) -> Media:
     form: Any = request.data
     serializer = FormInput(data={name: text for name, text in form.items() if name != FIELD})
     serializer.is_valid(raise_exception=True)
-    words = {"filename": file.name or "", "mime_type": file.content_type or ""} | serializer.validated_data
+    given = {name: text for name, text in serializer.validated_data.items() if text}
+    words = {"filename": file.name or "", "mime_type": file.content_type or ""} | given
     return services.store(actor=actor_of(request), content=file, sha256=file.sha256, source=Source.UPLOAD, **words)
 
 

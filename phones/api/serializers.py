@@ -48,7 +48,7 @@ class AlbumItemInput(FileInput):
 
 
 class AlbumInput(Input):
-    items: Any = serializers.ListSerializer(child=AlbumItemInput(), min_length=1, max_length=30)
+    items: Any = serializers.ListField(child=AlbumItemInput(), min_length=1, max_length=30)
 
 
 FILES = ("image", "video", "gif", "round", "audio", "voice", "document", "sticker")

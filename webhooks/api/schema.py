@@ -88,6 +88,7 @@ OPERATIONS: Operations = {
         "Change a webhook endpoint",
         "Enabling delivers what is still open.",
         body=EndpointChange,
+        body_required=False,
         answers={200: Endpoint},
         problems=["url_not_allowed"],
         example={"enabled": True},
