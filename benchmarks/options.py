@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 DATABASES = {"sqlite": "", "postgres": "embedded"}  # as DATABASE_URL for the stack
+PARTS = ("accept", "lane", "receive", "memory", "alone", "finding")
 _QUICK = {"messages": 60, "events": 10, "rounds": 1, "numbers": (1, 4)}
 
 
@@ -23,11 +24,12 @@ class Options:
     rounds: int
     numbers: tuple[int, ...]
     finding: tuple[int, ...]
+    parts: tuple[str, ...]
 
     @property
     def sizes(self) -> dict[str, Any]:
         """What the figures depend on, for the JSON."""
-        return {name: value for name, value in asdict(self).items() if name not in ("output", "database")}
+        return {name: value for name, value in asdict(self).items() if name not in ("output", "database", "parts")}
 
 
 def parse(argv: list[str]) -> Options:
@@ -49,6 +51,7 @@ def parse(argv: list[str]) -> Options:
     parser.add_argument(
         "--finding", type=_counts, default=(), help="messages in the ledger to be found in, such as 10000,1000000"
     )
+    parser.add_argument("--parts", type=_parts, default=PARTS, help=f"only these (default {','.join(PARTS)})")
     given = parser.parse_args(argv)
     sizes: dict[str, Any] = {"messages": 500, "events": 100, "rounds": 3, "numbers": (1, 20, 100)}
     if given.quick:
@@ -56,7 +59,13 @@ def parse(argv: list[str]) -> Options:
     sizes |= {name: value for name in sizes if (value := getattr(given, name)) is not None}
     if sizes["numbers"][0] != 1:
         sizes["numbers"] = (1, *sizes["numbers"])
-    return Options(given.output, given.stack, given.connections, finding=given.finding, **sizes)
+    return Options(given.output, given.stack, given.connections, finding=given.finding, parts=given.parts, **sizes)
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    if unknown := set(text.split(",")) - set(PARTS):
+        raise argparse.ArgumentTypeError(f"there is no part {', '.join(sorted(unknown))}")
+    return tuple(part for part in PARTS if part in text.split(","))
 
 
 def _count(text: str) -> int:
