@@ -114,15 +114,15 @@ def explained(instance_id: str) -> dict[str, list[str]]:
     """The indexes that the database uses for the first page of each query."""
     from accounts.actor import Actor
     from instances.models import Instance
-    from messaging import finding
     from messaging.api.serializers import MessagesQuery
+    from messaging.finding import filters
 
     actor = Actor(Instance.objects.get(pk=instance_id).organization_id, "user", "", frozenset({"read"}))
     found = {}
     for name, query in queries(instance_id).items():
         checked = MessagesQuery(data=query)
         checked.is_valid(raise_exception=True)
-        plan = finding.messages(actor, **checked.validated_data).order_by("-id")[:51].explain()
+        plan = filters.messages(actor, **checked.validated_data).order_by("-id")[:51].explain()
         names = re.findall(
             r"(?:USING (?:COVERING )?INDEX |Index (?:Only )?Scan (?:Backward )?(?:using|on) )(\w+)", plan
         )

@@ -6,8 +6,8 @@ from django.db.models import QuerySet
 
 from broadcasts.models import Broadcast, Recipient
 from broadcasts.states import UNSENT, Progress, State
+from messaging.accepting.scheduling import cancel_waiting
 from messaging.models import Message
-from messaging.scheduling import cancel_waiting
 from messaging.states import Status
 
 _MESSAGES, _RECIPIENTS = 100, 5000

@@ -27,9 +27,9 @@ from broadcasts.states import Progress, State
 from config.api.idempotency import Answer
 from config.api.problems import Problem
 from instances.whatsapp.jids import parse
-from messaging.acceptance import check_can_send
+from messaging.accepting.judging import check_can_send
+from messaging.accepting.orders import Outgoing, Verdict
 from messaging.models import Message
-from messaging.orders import Outgoing, Verdict
 from messaging.services import accept
 from messaging.states import Origin, Status
 from webhooks import events

@@ -12,8 +12,8 @@ from typing import Any
 import orjson
 
 from config.api.problems import FieldError, Problem, escaped, invalid
+from messaging.accepting.orders import Outgoing
 from messaging.api import payload
-from messaging.orders import Outgoing
 
 MAX_VARIABLES, MAX_VALUE = 50, 1000
 NAME = re.compile(r"[a-z0-9_]{1,40}")

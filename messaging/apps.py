@@ -6,7 +6,7 @@ from django.db.models.signals import post_migrate
 
 
 def _keep_triggers(using: str, **_: Any) -> None:
-    from messaging import search
+    from messaging.finding import search
 
     search.keep_triggers(connections[using])
 
@@ -19,10 +19,11 @@ class MessagingConfig(AppConfig):
         from instances import selectors
         from instances.holding import attachments
         from media import handlers
-        from messaging import holds, preparing
+        from messaging.accepting import preparing
         from messaging.metrics import READINGS
+        from messaging.sending import holds
 
-        attachments.modules += ["messaging.lanes", "messaging.chats.live", "messaging.downloads"]
+        attachments.modules += ["messaging.sending.lanes", "messaging.chats.live", "messaging.receiving.downloads"]
         handlers.prepared.append(preparing.prepared)
         handlers.settled.append(preparing.settled)
         metrics.readings.update(READINGS)

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from accounts.actor import Actor
 from config.api.idempotency import Answer, Claim
 from config.api.problems import Problem
-from messaging import files
-from messaging.acceptance import acceptor
-from messaging.orders import Order, Outgoing, Verdict
+from messaging.accepting import files
+from messaging.accepting.acceptance import acceptor
+from messaging.accepting.orders import Order, Outgoing, Verdict
 
 
 def accept(

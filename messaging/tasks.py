@@ -5,10 +5,12 @@ from datetime import timedelta
 from celery import shared_task
 from django.utils import timezone
 
-from messaging import holds, preparing, previews, retention, scheduling
+from messaging import retention
+from messaging.accepting import preparing, previews, scheduling
 from messaging.contacts import services as contacts
 from messaging.models import EarlyChange, EarlyReceipt
 from messaging.receiving import groups, history, settling
+from messaging.sending import holds
 
 
 @shared_task

@@ -10,9 +10,9 @@ import msgspec
 
 from config.api.problems import FieldError, Problem, escaped
 from config.api.structs import not_valid
+from messaging.accepting.orders import Outgoing
 from messaging.kinds.outgoing import outgoing
 from messaging.kinds.sends import NOT_OFFERED, AnySend, Envelope, SendText
-from messaging.orders import Outgoing
 
 MAX_BATCH = 1000
 

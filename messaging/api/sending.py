@@ -13,7 +13,7 @@ from config.api import idempotency
 from config.api.idempotency import Answer
 from config.api.problems import Problem
 from messaging import services
-from messaging.orders import Outgoing, Verdict
+from messaging.accepting.orders import Outgoing, Verdict
 
 
 def json_body(request: Request) -> bytes:

@@ -7,9 +7,11 @@ from accounts.permissions import actor_of
 from config.api.pagination import Pages
 from config.api.serializers import checked, checked_query
 from config.api.views import APIView
-from messaging import access, finding, scheduling
+from messaging import access
+from messaging.accepting import scheduling
 from messaging.api import payload, sending
 from messaging.api.serializers import MessageChange, MessageQuery, MessagesQuery
+from messaging.finding import filters
 from messaging.receiving import showing
 from messaging.selectors import message_data
 
@@ -20,7 +22,7 @@ class MessagesView(APIView):
 
     def get(self, request: Request) -> Response:
         pages = Pages()
-        found = finding.messages(actor_of(request), **checked_query(MessagesQuery, request))
+        found = filters.messages(actor_of(request), **checked_query(MessagesQuery, request))
         rows = pages.paginate_queryset(found, request, self) or []
         return pages.get_paginated_response(showing.with_extras(rows))
 

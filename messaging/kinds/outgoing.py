@@ -11,11 +11,11 @@ from msgspec import UNSET
 from config.timestamps import iso
 from instances.whatsapp.jids import GROUP, LID, PHONE, Jid
 from media.references import MediaRef
-from messaging.delivery import with_delivery
+from messaging.accepting.delivery import with_delivery
+from messaging.accepting.orders import Outgoing
 from messaging.kinds import rules
 from messaging.kinds.contents import Album, File
 from messaging.kinds.sends import Envelope, SendAlbum, SendText
-from messaging.orders import Outgoing
 from messaging.selectors import person
 
 _SOURCE = ("id", "link", "data", "mime_type")

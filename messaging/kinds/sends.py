@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from messaging.delivery import Delivery
+from messaging.accepting.delivery import Delivery
 from messaging.kinds import contents
 from messaging.kinds.contents import ONE_SOURCE
 from messaging.kinds.fields import MAX_AUDIENCE, MAX_MENTIONS, ClientRef, MessageId, Person, To

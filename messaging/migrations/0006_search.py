@@ -1,7 +1,7 @@
 from django.db import migrations
 
-from messaging import search
-from messaging.searchable import text_of
+from messaging.finding import search
+from messaging.finding.searchable import text_of
 
 
 def _fill(apps, editor):

@@ -19,10 +19,10 @@ from instances.models import Instance
 from instances.services import draft
 from instances.whatsapp.news import Sealed
 from instances.whatsapp.translating import changes as reading
+from messaging.finding.searchable import text_of
 from messaging.models import EarlyChange, Message, PollVote, Reaction, Revision
 from messaging.receiving import groups, sealed
 from messaging.receiving.people import author_of, same, same_chat
-from messaging.searchable import text_of
 from messaging.selectors import message_data
 from messaging.states import Status
 from webhooks.events import Draft

@@ -18,13 +18,12 @@ from instances.models import Instance
 from instances.services import draft
 from instances.whatsapp.jids import BROADCAST, GROUP, NEWSLETTER
 from instances.whatsapp.news import Inbound, Key
-from messaging import fetching
 from messaging.chats import touched
+from messaging.finding.searchable import text_of
 from messaging.models import Message, RawMessage
-from messaging.receiving import changes, people, received
+from messaging.receiving import changes, fetching, people, received
 from messaging.receiving.changes import Change
 from messaging.receiving.receipts import came_early
-from messaging.searchable import text_of
 from messaging.selectors import message_data, person
 from messaging.states import CHANGES, Direction, Origin, Status
 from subscriptions import usage

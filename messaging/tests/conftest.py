@@ -11,9 +11,9 @@ from instances.holding.writer import Writer
 from instances.models import Instance, Worker
 from instances.whatsapp.failures import SendFailed
 from instances.whatsapp.jids import Jid
-from messaging.ledger import HANDLERS
 from messaging.models import Message
 from messaging.receiving import handlers as receiving
+from messaging.sending.ledger import HANDLERS
 from messaging.states import Direction, Status
 
 

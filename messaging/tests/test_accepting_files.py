@@ -13,8 +13,8 @@ from instances.whatsapp.jids import Jid
 from media.models import Media, Rendition
 from media.references import MediaRef
 from messaging import services
+from messaging.accepting.orders import Outgoing
 from messaging.models import Message
-from messaging.orders import Outgoing
 from messaging.tests.test_quota import limit, used
 from webhooks.models import Event
 

@@ -10,10 +10,10 @@ from rest_framework.test import APIClient
 from conftest import Person, assert_problem, bearer
 from instances.models import Instance
 from instances.whatsapp.jids import Jid
-from messaging.acceptance import Acceptor
+from messaging.accepting.acceptance import Acceptor
+from messaging.accepting.orders import Order, Outgoing
 from messaging.api.sending import answer_to_one
 from messaging.models import Message
-from messaging.orders import Order, Outgoing
 from webhooks.models import Event
 
 

@@ -18,9 +18,9 @@ from conftest import Person as Actor
 from instances.models import Instance
 from instances.whatsapp.news import Inbound, Key, Person, Sealed
 from instances.whatsapp.protos import EventResponseMessage, PollVoteMessage
-from messaging.ledger import Claim, Outcome
 from messaging.models import EarlyChange, Group, Message, Reaction
 from messaging.receiving import settling
+from messaging.sending.ledger import Claim, Outcome
 from messaging.states import Direction, Status
 from messaging.tests.conftest import Write
 from webhooks.models import Event

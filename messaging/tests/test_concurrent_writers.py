@@ -14,9 +14,9 @@ from config.models import IdempotencyKey
 from conftest import Person, bearer
 from instances.models import Instance
 from messaging import services
-from messaging.acceptance import Acceptor
+from messaging.accepting.acceptance import Acceptor
+from messaging.accepting.orders import Order
 from messaging.models import Message
-from messaging.orders import Order
 from messaging.tests.test_batch import one
 from messaging.tests.test_quota import limit, used
 from subscriptions.models import DailyUsage

@@ -11,8 +11,8 @@ from pytest_django import Settings
 from instances.models import Instance
 from instances.tests.library_store import Library
 from instances.whatsapp.store import Store, Trace
-from messaging.doubt import settle
 from messaging.models import Message
+from messaging.sending.doubt import settle
 from messaging.states import Status
 
 pytestmark = pytest.mark.django_db

@@ -22,12 +22,13 @@ from instances.whatsapp.files import NotSendable, Place, RemoteFile
 from media import renditions, services
 from media.models import Media, Rendition, Upload
 from media.tests.conftest import picture
-from messaging import downloads, preparing
-from messaging.fetching import wanted
+from messaging.accepting import preparing
 from messaging.models import Message
+from messaging.receiving import downloads
+from messaging.receiving.fetching import wanted
+from messaging.sending.transfers import FRESH, uploaded
 from messaging.states import Direction, Status
 from messaging.tests.test_quota import used
-from messaging.transfers import FRESH, uploaded
 from webhooks.models import Event
 
 pytestmark = pytest.mark.django_db

@@ -12,10 +12,10 @@ from config.models import IdempotencyKey
 from conftest import Person, assert_problem
 from instances.models import Instance
 from instances.whatsapp.jids import Jid
-from messaging.acceptance import Acceptor
+from messaging.accepting.acceptance import Acceptor
+from messaging.accepting.orders import Order, Outgoing
 from messaging.api.sending import answer_to_one
 from messaging.models import Message
-from messaging.orders import Order, Outgoing
 from messaging.tests.test_batch import one
 from subscriptions.models import Meter
 from webhooks.models import Event

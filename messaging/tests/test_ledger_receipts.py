@@ -12,8 +12,8 @@ from django.utils import timezone
 from conftest import Person
 from instances.models import Instance
 from instances.whatsapp.news import Receipt
-from messaging.ledger import Claim, Outcome
 from messaging.models import EarlyReceipt, Message
+from messaging.sending.ledger import Claim, Outcome
 from messaging.states import Direction, Status
 from messaging.tasks import prune
 from messaging.tests.conftest import Write

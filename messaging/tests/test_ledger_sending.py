@@ -12,8 +12,8 @@ from django.utils import timezone
 from conftest import Person
 from instances.holding.writer import LeaseLost, Writer
 from instances.models import Instance
-from messaging.ledger import MAX_ATTEMPTS, Claim, Outcome, PutBack
 from messaging.models import Message
+from messaging.sending.ledger import MAX_ATTEMPTS, Claim, Outcome, PutBack
 from messaging.states import Status
 from messaging.tests.conftest import Write
 from webhooks.models import Event

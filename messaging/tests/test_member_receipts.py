@@ -15,10 +15,10 @@ from conftest import Person as Actor
 from instances.holding.writer import Item
 from instances.models import Instance
 from instances.whatsapp.news import Person, Receipt, Typing
-from messaging.ledger import Claim, Outcome
 from messaging.models import Contact, Group, MemberReceipt, Message
 from messaging.receiving import people, settling
 from messaging.receiving.receipts import receipts
+from messaging.sending.ledger import Claim, Outcome
 from messaging.states import Status
 from messaging.tests.conftest import Write
 from webhooks.models import Event

@@ -8,8 +8,8 @@ import pytest
 from instances.holding import attachments, writer
 from instances.holding.handlers import HANDLERS, Linked
 from instances.models import Instance
-from messaging.ledger import fail_waiting
 from messaging.models import Message
+from messaging.sending.ledger import fail_waiting
 
 MakeMessage = Callable[..., Message]
 

@@ -13,7 +13,7 @@ from instances import settings
 from instances.models import Instance
 from instances.settings import QuietHours
 from messaging.models import Message
-from messaging.pacing import MANY, Pacer, quiet_until, typing_seconds
+from messaging.sending.pacing import MANY, Pacer, quiet_until, typing_seconds
 from messaging.tests.conftest import FakeHeld
 
 MakeMessage = Callable[..., Message]

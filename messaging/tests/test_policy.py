@@ -16,10 +16,10 @@ from instances.whatsapp.failures import Failure, failure_of
 from instances.whatsapp.jids import parse
 from instances.whatsapp.news import Inbound
 from instances.whatsapp.news import Person as Somebody
-from messaging import directory, holds
-from messaging.ledger import HANDLERS, Claim, Outcome
 from messaging.models import Contact, Message, SendingState
-from messaging.policy import Policy
+from messaging.sending import directory, holds
+from messaging.sending.ledger import HANDLERS, Claim, Outcome
+from messaging.sending.policy import Policy
 from messaging.tests.conftest import FakeHeld
 from subscriptions.models import Meter
 from webhooks.models import Event

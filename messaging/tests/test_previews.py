@@ -18,8 +18,8 @@ from pytest_django import Settings
 
 from conftest import Person
 from instances.models import Instance
-from messaging import previews
-from messaging.links import first_link
+from messaging.accepting import previews
+from messaging.accepting.links import first_link
 from messaging.models import LinkPreview, Message
 from webhooks.models import Event
 

@@ -6,8 +6,8 @@ import pytest
 
 from conftest import Person, assert_problem
 from instances.models import Instance
-from messaging.ledger import Claim, Outcome
 from messaging.models import Message
+from messaging.sending.ledger import Claim, Outcome
 from messaging.tests.conftest import Write
 from messaging.tests.test_batch import one
 from messaging.tests.test_batch import send as send_batch

@@ -13,9 +13,9 @@ from rest_framework.test import APIClient
 from config.timestamps import iso
 from conftest import Person, assert_problem
 from instances.models import Instance
-from messaging import scheduling
-from messaging.ledger import Claim, fail_waiting
+from messaging.accepting import scheduling
 from messaging.models import Message
+from messaging.sending.ledger import Claim, fail_waiting
 from messaging.states import Status
 from messaging.tests.conftest import Write
 from subscriptions.models import Meter

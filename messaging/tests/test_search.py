@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from conftest import Person
 from instances.models import Instance
-from messaging import search
+from messaging.finding import search
+from messaging.finding.searchable import text_of, words_of
 from messaging.models import Message
-from messaging.searchable import text_of, words_of
 from messaging.tests.test_list_messages import listed
 
 pytestmark = pytest.mark.django_db

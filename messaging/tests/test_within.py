@@ -10,8 +10,8 @@ from conftest import Person
 from instances.models import Instance
 from instances.whatsapp.jids import Jid
 from messaging import services
+from messaging.accepting.orders import Outgoing, Verdict
 from messaging.models import Message
-from messaging.orders import Outgoing, Verdict
 from messaging.tests.test_quota import used
 
 pytestmark = pytest.mark.django_db

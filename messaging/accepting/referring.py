@@ -13,8 +13,8 @@ from config.ids import InvalidId, to_uuid
 from instances.models import Instance
 from instances.whatsapp.jids import GROUP, PHONE, Jid, parse
 from media.references import MediaRef
+from messaging.accepting.orders import Outgoing
 from messaging.models import Message
-from messaging.orders import Outgoing
 from messaging.selectors import person
 from messaging.states import Direction
 

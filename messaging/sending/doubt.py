@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import structlog
 
 from instances.whatsapp.store import Store, Trace
-from messaging.ledger import Outcome
 from messaging.models import Message
+from messaging.sending.ledger import Outcome
 from messaging.states import Status
 
 log = structlog.get_logger(__name__)

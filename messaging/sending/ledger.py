@@ -20,14 +20,14 @@ from instances import settings
 from instances.holding.writer import Handler, Item, Written
 from instances.models import Instance
 from instances.whatsapp.failures import OFFLINE
-from messaging import holds
 from messaging.chats import touched
-from messaging.claiming import TABLE, take
-from messaging.holds import refuse
 from messaging.models import SECRET_BYTES, EarlyChange, EarlyReceipt, Message, SendingState
 from messaging.progress import move, report
 from messaging.receiving import changes
 from messaging.receiving.receipts import came_early
+from messaging.sending import holds
+from messaging.sending.claiming import TABLE, take
+from messaging.sending.holds import refuse
 from messaging.states import CHANGES, Status, below
 from subscriptions import quota
 from webhooks.events import Draft

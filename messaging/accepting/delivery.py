@@ -9,8 +9,8 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from config.api.problems import invalid
-from messaging import scheduling
-from messaging.orders import Outgoing
+from messaging.accepting import scheduling
+from messaging.accepting.orders import Outgoing
 
 
 class Delivery(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

@@ -6,14 +6,11 @@ for all of them. So a lone request is committed at once by its own thread, and a
 
 from __future__ import annotations
 
-import secrets
 import threading
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import partial
-from io import BytesIO
 from typing import Any
 
 import orjson
@@ -21,27 +18,19 @@ import structlog
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 
-from accounts.actor import Actor
 from config import bulk, metrics
 from config.api.problems import Problem
-from config.ids import InvalidId, to_uuid
+from config.ids import to_uuid
 from config.timestamps import iso
-from instances import settings, wakeup
-from instances.access import admitted
+from instances import wakeup
 from instances.models import Instance
 from instances.services import draft
-from instances.states import ENDED, Wanted
-from instances.whatsapp.jids import LID
 from media import services as media
-from media.selectors import ready
-from messaging import kept
-from messaging.links import first_link
-from messaging.models import SECRET_BYTES, Message
-from messaging.orders import Order, Outgoing, Verdict
-from messaging.referring import References
-from messaging.searchable import text_of
-from messaging.selectors import message_data
-from messaging.states import Direction, Status
+from messaging.accepting import kept
+from messaging.accepting.judging import Candidate, awaits_preview, judged
+from messaging.accepting.orders import Order, Verdict
+from messaging.models import Message
+from messaging.states import Direction
 from subscriptions import quota, usage
 from subscriptions.quota import Granted, Threshold
 from webhooks import events
@@ -55,15 +44,6 @@ _COLUMNS = (
     "chat_lid", "sender_name", "origin", "history", "secret", "client_ref", "unique_ref", "attempts", "send_at",
     "created_at",
 )  # fmt: skip
-
-
-# By hand: the ORM takes longer to build this query than the database to answer it.
-_INSTANCES = """
-SELECT i.id, i.organization_id, i.network, i.name, i.wanted, i.state, i.device_jid, i.phone, i.lid, i.settings,
-  w.queue
-FROM instances_instance i LEFT JOIN instances_worker w ON w.id = i.holder_id
-WHERE i.id IN ({})
-"""
 
 
 class Acceptor:
@@ -141,34 +121,6 @@ def _state(error: BaseException | None) -> str | None:
 acceptor = Acceptor()
 
 
-@dataclass(slots=True)
-class _Candidate:
-    """A message that is accepted if the quota has room for it; else it gets a ``refusal``.
-
-    An album comes with its items: all of it finds room, or nothing of it.
-    """
-
-    instance: Instance
-    message: Message
-    data: dict[str, Any]
-    unready: tuple[str, str] | None = None  # id of the file that is not ready yet, and what for
-    items: tuple[_Candidate, ...] = ()
-    refusal: Problem | None = None
-
-    @property
-    def meter(self) -> tuple[str, str]:
-        return self.instance.organization_id, self.instance.network
-
-    @property
-    def ref(self) -> tuple[str, str] | None:
-        """What no other message may have."""
-        return (self.instance.id, self.message.unique_ref) if self.message.unique_ref else None
-
-    @property
-    def messages(self) -> list[Message]:
-        return [self.message, *(item.message for item in self.items)]
-
-
 def _line_up(organization_id: str) -> None:
     """Wait until no other process accepts for the organization; it would be met at the quota's row anyway.
 
@@ -184,14 +136,14 @@ def _commit(group: list[Order]) -> None:
     # All that can be made before the quota is locked is made before; the moment too, so that what is given
     # back finds the same month.
     now = timezone.now()
-    judged = _judged(fresh, now)
-    candidates = [one for row in judged for one in row if isinstance(one, _Candidate)]
+    rows = judged(fresh, now)
+    candidates = [one for row in rows for one in row if isinstance(one, Candidate)]
     wanted: Counter[tuple[str, str]] = Counter()
     for one in candidates:
         wanted[one.meter] += len(one.messages)
     grants = quota.reserve(wanted)
     accepted = _granted(candidates, grants, now)
-    verdicts = [[one if isinstance(one, Problem) else one.refusal or one.data for one in row] for row in judged]
+    verdicts = [[one if isinstance(one, Problem) else one.refusal or one.data for one in row] for row in rows]
     for order, found in zip(fresh, verdicts, strict=True):
         _answer(order, found)
     kept.keep(fresh)
@@ -201,7 +153,7 @@ def _commit(group: list[Order]) -> None:
     _keep(accepted, _alerts(grants))
 
 
-def _keep(accepted: list[_Candidate], alerts: list[events.Draft]) -> None:
+def _keep(accepted: list[Candidate], alerts: list[events.Draft]) -> None:
     """Write what was accepted: rows, counts, events; then the lanes are woken and the files made ready."""
     rows = [row for one in accepted for row in (one, *one.items)]
     try:
@@ -216,7 +168,7 @@ def _keep(accepted: list[_Candidate], alerts: list[events.Draft]) -> None:
     for file in {one.unready for one in rows if one.unready is not None}:
         transaction.on_commit(partial(media.prepare, *file))
     for one in rows:
-        if _awaits_preview(one.message):
+        if awaits_preview(one.message):
             transaction.on_commit(partial(wakeup.task, "messaging.tasks.preview", one.message.id))
     for type_, number in Counter(one.message.type for one in rows).items():
         transaction.on_commit(partial(metrics.MESSAGES.inc, Direction.OUTBOUND, type_, "accepted", by=number))
@@ -230,9 +182,7 @@ def _answer(order: Order, verdicts: list[Verdict]) -> None:
         order.error = problem
 
 
-def _granted(
-    candidates: list[_Candidate], grants: Mapping[tuple[str, str], Granted], now: datetime
-) -> list[_Candidate]:
+def _granted(candidates: list[Candidate], grants: Mapping[tuple[str, str], Granted], now: datetime) -> list[Candidate]:
     """Those the quota has room for, first come, first served; what an album leaves over is given back."""
     left = {meter: grant.granted for meter, grant in grants.items()}
     accepted = []
@@ -269,145 +219,6 @@ def _wake(instances: Iterable[Instance]) -> None:
     for instance in instances:
         queue: str | None = instance.queue  # type: ignore[attr-defined]  # of _INSTANCES
         transaction.on_commit(partial(wakeup.lane, instance.id, queue))
-
-
-def _instances(group: list[Order]) -> dict[str, Instance]:
-    asked = {one.instance_id for one in _outgoing(group) if _is_id(one.instance_id)}
-    if not asked:
-        return {}
-    key = Instance._meta.get_field("id")
-    places = ", ".join(["%s"] * len(asked))
-    rows = Instance.objects.raw(_INSTANCES.format(places), [key.get_db_prep_value(id_, connection) for id_ in asked])
-    return {row.id: row for row in rows}
-
-
-def _outgoing(group: list[Order]) -> Iterator[Outgoing]:
-    return (one for order in group for one in order.outgoing if isinstance(one, Outgoing))
-
-
-def _is_id(text: str) -> bool:
-    try:
-        to_uuid(text, "ins")
-    except InvalidId:
-        return False
-    return True
-
-
-class _Bench:
-    """What judging a group's messages needs, looked up once for all of them."""
-
-    def __init__(self, orders: list[Order], now: datetime) -> None:
-        self._now = now
-        self._instances = _instances(orders)
-        self._references = References(_outgoing(orders), self._instances)
-        every = [part for one in _outgoing(orders) for part in (one, *one.items)]
-        files = {(one.media.id, one.media.kind) for one in every if one.media is not None and one.media.id}
-        self._ready = ready(files) if files else {}
-        self._randomness = BytesIO(secrets.token_bytes(SECRET_BYTES * len(every)))
-
-    def judge(self, actor: Actor, one: Outgoing | Problem) -> _Candidate | Problem:
-        if isinstance(one, Problem):
-            return one
-        try:
-            instance = admitted(actor, self._instances.get(one.instance_id))
-            check_can_send(instance)
-            one = self._references.resolve(one, instance, self._now)
-        except Problem as problem:
-            return problem
-        album = self._candidate(one, instance)
-        if one.items:
-            album.items = tuple(self._candidate(item, instance, album) for item in one.items)
-            listed = [{"message_id": item.message.id, "type": item.message.type} for item in album.items]
-            album.message.content = {"items": listed}
-            album.data = message_data(album.message, instance)
-        return album
-
-    def _candidate(self, one: Outgoing, instance: Instance, album: _Candidate | None = None) -> _Candidate:
-        message = _message(one, instance, self._now, self._randomness.read(SECRET_BYTES))
-        if album is not None:
-            message.attributes["album"] = album.message.id
-        unready = None
-        if one.media is not None:
-            file = one.media.id or "", one.media.kind
-            if described := self._ready.get(file):
-                message.content |= described
-            else:
-                message.content |= {"status": "preparing"}
-                unready = file
-        if one.send_at is not None:
-            message.status = Status.SCHEDULED.value
-        elif unready is not None or _awaits_preview(message):
-            message.status = Status.PREPARING.value
-        return _Candidate(instance, message, message_data(message, instance), unready)
-
-
-def _awaits_preview(message: Message) -> bool:
-    return "link_preview" in message.attributes and first_link(message.content["body"]) is not None
-
-
-def _judged(orders: list[Order], now: datetime) -> list[list[_Candidate | Problem]]:
-    """What becomes of each order's messages as far as their instances go."""
-    bench = _Bench(orders, now)
-    judged = [[bench.judge(order.actor, one) for one in order.outgoing] for order in orders]
-    if any(isinstance(one, _Candidate) and one.message.unique_ref for row in judged for one in row):
-        _refuse_taken(judged)
-    return judged
-
-
-def _refuse_taken(judged: list[list[_Candidate | Problem]]) -> None:
-    """Put a problem in the place of each message whose unique reference has another one, in the ledger or before it."""
-    asked = {one.ref for row in judged for one in row if isinstance(one, _Candidate) and one.ref}
-    instance_ids, refs = {instance_id for instance_id, _ in asked}, {ref for _, ref in asked}
-    found = Message.objects.filter(instance_id__in=instance_ids, unique_ref__in=refs)
-    taken = {(row.instance_id, str(row.unique_ref)): row.id for row in found.only("instance_id", "unique_ref", "id")}
-    for order in judged:
-        for place, one in enumerate(order):
-            if not isinstance(one, _Candidate) or one.ref is None:
-                continue
-            if (other := taken.setdefault(one.ref, one.message.id)) != one.message.id:
-                detail = f"The message {other} has this client_ref."
-                order[place] = Problem("client_ref_taken", detail, message_id=other)
-
-
-def check_can_send(instance: Instance) -> None:
-    """Raises Problem ``instance_not_linked``, ``instance_stopped`` or ``instance_unavailable``.
-
-    An instance that is merely reconnecting may send: its messages wait in the lane.
-    """
-    if not instance.linked:
-        raise Problem("instance_not_linked", "Link it first: connect, then scan the QR code.")
-    if instance.wanted == Wanted.STOPPED:
-        raise Problem("instance_stopped", "Call connect first.")
-    if instance.state in ENDED:
-        raise Problem("instance_unavailable", f"The instance is {instance.state}.", state=instance.state)
-
-
-def _message(one: Outgoing, instance: Instance, now: datetime, secret: bytes) -> Message:
-    return Message(
-        organization_id=instance.organization_id,
-        instance=instance,
-        direction=Direction.OUTBOUND.value,
-        status=Status.QUEUED.value,
-        type=one.type,
-        content=one.content if one.media is None else {"id": one.media.id, **one.content},
-        attributes=dict(one.attributes),
-        media_id=one.media.id if one.media is not None else None,
-        text=text_of(one.type, one.content),
-        chat=str(one.to),
-        chat_lid=str(one.to) if one.to.server == LID else None,
-        origin=one.origin,
-        client_ref=one.client_ref,
-        unique_ref=one.client_ref if _must_be_unique(one, instance) else None,
-        secret=secret,
-        send_at=one.send_at,
-        created_at=now,
-    )
-
-
-def _must_be_unique(one: Outgoing, instance: Instance) -> bool:
-    if one.unique_ref is None:
-        return bool(instance.settings) and settings.of(instance).client_ref_unique
-    return one.unique_ref
 
 
 def _row(message: Message) -> tuple[Any, ...]:

@@ -28,17 +28,17 @@ from instances.whatsapp.failures import FAILED, HOLD, RETRY, Failure, SendFailed
 from instances.whatsapp.files import NotSendable
 from instances.whatsapp.news import Inbound, News
 from instances.whatsapp.store import Trace
-from messaging import directory
-from messaging.composing import compose
-from messaging.delivering import deliver
-from messaging.doubt import settle
-from messaging.ledger import HANDLERS, Claim, Claimed, Outcome, PutBack, fail_waiting
+from messaging.accepting.scheduling import release_due
 from messaging.models import Message
-from messaging.pacing import MANY
-from messaging.policy import Policy
 from messaging.receiving import groups
 from messaging.receiving import handlers as receiving
-from messaging.scheduling import release_due
+from messaging.sending import directory
+from messaging.sending.composing import compose
+from messaging.sending.delivering import deliver
+from messaging.sending.doubt import settle
+from messaging.sending.ledger import HANDLERS, Claim, Claimed, Outcome, PutBack, fail_waiting
+from messaging.sending.pacing import MANY
+from messaging.sending.policy import Policy
 from messaging.states import Status
 
 log = structlog.get_logger(__name__)

@@ -17,7 +17,7 @@ from django.db.models.expressions import RawSQL
 
 from config.api.problems import invalid
 from config.ids import to_uuid
-from messaging.searchable import words_of
+from messaging.finding.searchable import words_of
 
 MOST_TERMS = 20
 SHORTEST_PREFIX = 2

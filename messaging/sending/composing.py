@@ -6,9 +6,9 @@ from instances.holding.attachments import Held
 from instances.whatsapp.building import Named, Outbound
 from instances.whatsapp.files import NotSendable, UploadedFile
 from instances.whatsapp.jids import Jid, parse
+from messaging.accepting.referring import author_jid
 from messaging.models import LinkPreview, Message
-from messaging.referring import author_jid
-from messaging.transfers import uploaded
+from messaging.sending.transfers import uploaded
 
 _ABOUT = frozenset({"reaction", "edit", "revoke", "pin"})
 

@@ -19,12 +19,12 @@ from instances.holding.attachments import Held
 from instances.settings import Settings
 from instances.whatsapp.failures import COLD, HOLD, Failure, SendFailed, failure_of
 from instances.whatsapp.news import Inbound
-from messaging import directory, holds
-from messaging.directory import Met, is_person
-from messaging.holds import EndHold, Hold, NewContact, Probe, Undefer
-from messaging.ledger import Outcome, PutBack
 from messaging.models import Message, SendingState
-from messaging.pacing import Pacer
+from messaging.sending import directory, holds
+from messaging.sending.directory import Met, is_person
+from messaging.sending.holds import EndHold, Hold, NewContact, Probe, Undefer
+from messaging.sending.ledger import Outcome, PutBack
+from messaging.sending.pacing import Pacer
 from messaging.states import Status
 
 log = structlog.get_logger(__name__)

@@ -23,7 +23,7 @@ from media import renditions, storing
 from media.converting.job import Job, Refused
 from media.models import Kind
 from media.sniffing import HEAD_BYTES, sniffed
-from messaging.links import first_link
+from messaging.accepting.links import first_link
 from messaging.models import LinkPreview, Message
 from messaging.progress import move, report
 from messaging.states import Status

@@ -12,7 +12,7 @@ from django.db.models import Q
 from config.api.idempotency import answer_in, done, is_expired
 from config.api.problems import Problem
 from config.models import IdempotencyKey
-from messaging.orders import Order
+from messaging.accepting.orders import Order
 
 
 class Raced(Exception):

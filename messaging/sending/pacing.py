@@ -21,9 +21,9 @@ from instances.models import Instance
 from instances.settings import Pacing, QuietHours, Settings
 from instances.whatsapp.failures import SendFailed
 from instances.whatsapp.jids import parse
-from messaging.claiming import next_of
-from messaging.directory import is_person
 from messaging.models import Message
+from messaging.sending.claiming import next_of
+from messaging.sending.directory import is_person
 
 log = structlog.get_logger(__name__)
 _LONGEST_REFRESH_SECONDS = 4.0  # WhatsApp lets a display of typing end after a few seconds more

@@ -14,8 +14,8 @@ from instances.whatsapp.files import NotSendable, UploadedFile
 from instances.whatsapp.jids import NEWSLETTER
 from media import budget, storing
 from media.models import Rendition, Upload
+from messaging.accepting.referring import kind_of
 from messaging.models import Message
-from messaging.referring import kind_of
 
 FRESH = timedelta(days=7)  # WhatsApp keeps files for a few weeks; what is sent again has to last as long as a new one
 

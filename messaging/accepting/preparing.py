@@ -14,9 +14,9 @@ from media import services as media
 from media.models import Media, Rendition
 from media.models import Status as MediaStatus
 from media.selectors import described
+from messaging.accepting.referring import kind_of
 from messaging.models import Message
 from messaging.progress import move, report
-from messaging.referring import kind_of
 from messaging.states import Status
 from subscriptions import quota
 from webhooks import events

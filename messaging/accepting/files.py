@@ -11,7 +11,7 @@ from config.models import IdempotencyKey
 from media import services as media
 from media.models import Media
 from media.references import MediaRef
-from messaging.orders import Outgoing
+from messaging.accepting.orders import Outgoing
 
 
 def admitted(

@@ -14,7 +14,8 @@ from config.ids import first_id
 from instances import access as instance_access
 from instances.models import Instance
 from instances.whatsapp.jids import LID, PHONE, Jid
-from messaging import access, search
+from messaging import access
+from messaging.finding import search
 from messaging.models import Chat, Contact, Message
 from messaging.states import RARE
 

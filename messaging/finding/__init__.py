@@ -1,0 +1,1 @@
+"""Finds messages: the filters of the list, and the full-text search."""
