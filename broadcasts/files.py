@@ -19,8 +19,8 @@ def named_by_id(actor: Actor, message: dict[str, Any]) -> dict[str, Any]:
     Raises Problem ``invalid_request`` for a file that is not there or cannot be sent so.
     """
     message = deepcopy(message)
-    parts = [(pointer, type_, part) for pointer, type_, part in _files(message) if "{{" not in str(part)]
-    refs = [MediaRef(_kind(type_, part), **{name: part.get(name) for name in _FIELDS}) for _, type_, part in parts]
+    parts = [(pointer, type_, part) for pointer, type_, part in _files(message) if "{{" not in part.get("link", "")]
+    refs = [MediaRef(_kind(type_, part), **_fixed(part)) for _, type_, part in parts]
     for (pointer, _, part), file in zip(parts, media.admit(actor, refs) if refs else (), strict=True):
         if isinstance(file, Problem):
             errors = [error._replace(pointer=f"/message{pointer}") for error in file.errors]
@@ -39,6 +39,11 @@ def _files(message: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
         items = enumerate(message["album"]["items"])
         parts = [(f"/album/items/{place}", item["type"], item) for place, item in items]
     return [part for part in parts if isinstance(part[2], dict) and ("link" in part[2] or "id" in part[2])]
+
+
+def _fixed(part: dict[str, Any]) -> dict[str, str]:
+    """How the file is named for all; a filename with a variable is its message's own."""
+    return {name: part[name] for name in _FIELDS if name in part and "{{" not in part[name]}
 
 
 def _kind(type_: str, part: dict[str, Any]) -> str:

@@ -17,7 +17,7 @@ from broadcasts.models import Keywords, OptOut
 from config.api.problems import Problem, invalid
 from config.timestamps import iso
 from instances.services import draft
-from instances.whatsapp.jids import GROUP, LID, PHONE, Jid
+from instances.whatsapp.jids import LID, PHONE, Jid
 from messaging.models import Contact, Message
 from messaging.selectors import person
 from messaging.states import Direction
@@ -164,7 +164,7 @@ def received(rows: Sequence[Message]) -> list[events.Draft]:
 def _word(row: Message) -> str:
     """What somebody wrote in a chat of two, if it may be one of the words."""
     body = row.content.get("body") if row.type == "text" and isinstance(row.content, dict) else None
-    if row.direction != Direction.INBOUND or row.history or row.chat.endswith(f"@{GROUP}"):
+    if row.direction != Direction.INBOUND or row.history or not row.chat.endswith((f"@{PHONE}", f"@{LID}")):
         return ""
     return normalized(body) if isinstance(body, str) and len(body) <= LONGEST else ""
 

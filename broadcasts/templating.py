@@ -17,7 +17,8 @@ from messaging.api import payload
 
 MAX_VARIABLES, MAX_VALUE = 50, 1000
 NAME = re.compile(r"[a-z0-9_]{1,40}")
-_PLACE = re.compile(r"\{\{\s*([a-z0-9_]{1,40})\s*(?:\|\s*([^{}]*?)\s*)?\}\}")
+# No two parts can take the same character, or a long text of spaces would take cubic time.
+_PLACE = re.compile(r"\{\{\s*([a-z0-9_]{1,40})\s*(?:\|([^{}]*))?\}\}")
 # What acts on one message of one chat has nothing to say to many people.
 NOT_FOR_MANY = frozenset({"forward", "reaction", "edit", "revoke", "pin"})
 NOT_HERE = ("instance", "to", "client_ref", "send_at", "context", "audience")
@@ -64,7 +65,11 @@ def variables(message: Mapping[str, Any]) -> dict[str, str | None]:
 
 
 def _places(text: str) -> list[tuple[str, str | None]]:
-    return [(match[1], match[2]) for match in _PLACE.finditer(text)]
+    return [(match[1], _default(match)) for match in _PLACE.finditer(text)]
+
+
+def _default(place: re.Match[str]) -> str | None:
+    return None if place[2] is None else place[2].strip()
 
 
 def render(message: dict[str, Any], values: Mapping[str, str]) -> dict[str, Any]:
@@ -72,7 +77,7 @@ def render(message: dict[str, Any], values: Mapping[str, str]) -> dict[str, Any]
     missing: dict[str, None] = {}
 
     def fill(match: re.Match[str]) -> str:
-        value = values.get(match[1], match[2])
+        value = values.get(match[1], _default(match))
         if value is None:
             missing[match[1]] = None
             return ""

@@ -19,8 +19,9 @@ LINK = "https://example.com/photo.jpg"
 
 def test_a_link_is_taken_in_once_for_all(make: Make) -> None:
     make(message={"type": "image", "image": {"link": LINK, "caption": "For {{name|you}}"}})
-    feed()
     row = Media.objects.get()
+    feed()
+    assert Media.objects.count() == 1
     assert row.link == LINK
     messages = list(Message.objects.all())
     assert {message.media_id for message in messages} == {row.pk}
@@ -37,6 +38,15 @@ def test_a_link_with_a_variable_is_taken_in_for_its_recipient(make: Make) -> Non
     assert links == {"https://example.com/17.pdf", "https://example.com/18.pdf"}
 
 
+def test_a_link_is_taken_in_once_though_its_name_has_a_variable(make: Make) -> None:
+    document = {"link": "https://example.com/bill.pdf", "filename": "{{name}}.pdf"}
+    make(message={"type": "document", "document": document}, recipients=[*to(1, name="Ada"), *to(2, name="Bea")])
+    assert Media.objects.get().filename == ""
+    feed()
+    assert Media.objects.count() == 1
+    assert {message.content["filename"] for message in Message.objects.all()} == {"Ada.pdf", "Bea.pdf"}
+
+
 def test_an_album_goes_and_is_cancelled_whole(alice: Person, make: Make) -> None:
     items: list[dict[str, Any]] = [{"type": "image", "link": f"{LINK}?{number}"} for number in range(2)]
     made = make(message={"type": "album", "album": {"items": items}}, recipients=to(1))
@@ -48,9 +58,20 @@ def test_an_album_goes_and_is_cancelled_whole(alice: Person, make: Make) -> None
     assert set(Message.objects.values_list("status", flat=True)) == {"cancelled"}
 
 
-def test_a_file_that_is_not_there_is_refused_at_once(alice: Person, charlie: Person, instance: Instance) -> None:
+@pytest.mark.parametrize("caption", ["Hello", "Hello {{name|you}}"])
+def test_a_file_that_is_not_there_is_refused_at_once(
+    alice: Person, charlie: Person, instance: Instance, caption: str
+) -> None:
     foreign = Media.objects.create(organization=charlie.organization, source="upload", status="stored")
-    body = {"instance": instance.id, "recipients": to(1), "message": {"type": "image", "image": {"id": foreign.pk}}}
+    message = {"type": "image", "image": {"id": foreign.pk, "caption": caption}}
+    body = {"instance": instance.id, "recipients": to(1), "message": message}
     problem = assert_problem(alice.client.post("/api/broadcasts", body, format="json"), 400, "invalid_request")
     assert problem["errors"][0]["pointer"] == "/message/image"
     assert not Broadcast.objects.exists()
+
+
+def test_a_key_cannot_send_to_many_what_it_may_not_see(alice: Person, instance: Instance) -> None:
+    live = Media.objects.create(organization=alice.organization, source="upload", status="stored", network="whatsapp")
+    message = {"type": "image", "image": {"id": live.pk, "caption": "Hello {{name|you}}"}}
+    body = {"instance": instance.id, "recipients": to(1), "message": message}
+    assert_problem(alice.program().post("/api/broadcasts", body, format="json"), 400, "invalid_request")

@@ -116,6 +116,8 @@ def test_a_word_opts_out_and_another_in(say: Any, word: str) -> None:
         ("👍", {}),
         ("stop" + " " * 50, {}),
         ("stop", {"chat": "120363000000000001@g.us"}),
+        ("stop", {"chat": "120363000000000001@newsletter", "sender_phone": None}),
+        ("stop", {"chat": "status@broadcast"}),
         ("stop", {"direction": "outbound"}),
         ("stop", {"history": True}),
         ("stop", {"type": "image", "content": {"caption": "stop"}}),

@@ -66,6 +66,14 @@ def test_what_is_no_message_is_no_template(alice: Person, message: dict[str, Any
     assert [(error["pointer"], error["code"]) for error in problem["errors"]] == [(pointer, code)]
 
 
+def test_a_long_default_is_read_at_once(alice: Person) -> None:
+    spaces = " " * 20_000
+    assert create(alice, text={"body": f"Hello {{{{name|{spaces}you{spaces}}}}}"}).json()["variables"] == [
+        {"name": "name", "default": "you"}
+    ]
+    assert_problem(create(alice, "Open", text={"body": f"Hello {{{{name|{spaces}"}), 400, "invalid_request")
+
+
 def test_places_may_stand_wherever_a_text_may(alice: Person) -> None:
     link = {"link": "https://example.com/{{file}}.jpg", "caption": "For {{name}}"}
     assert create(alice, "Picture", type="image", image=link).status_code == 201

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from accounts.actor import Actor
 from config.api.idempotency import Claim
@@ -29,6 +30,11 @@ def admitted(
     answers = [one if isinstance(one, Problem) else _with(one, found) for one in outgoing]
     media.used([str(ref.id) for one in answers if isinstance(one, Outgoing) for ref in _refs(one)])
     return answers
+
+
+def shown(content: dict[str, Any], described: dict[str, Any]) -> dict[str, Any]:
+    """A message's content with what is known of its file; the name that the message gives it stays."""
+    return {**content, **described, **{name: content[name] for name in content.keys() & {"filename"}}}
 
 
 def _came_before(claim: Claim) -> bool:

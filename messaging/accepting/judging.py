@@ -20,6 +20,7 @@ from instances.models import Instance
 from instances.states import ENDED, Wanted
 from instances.whatsapp.jids import LID
 from media.selectors import ready
+from messaging.accepting.files import shown
 from messaging.accepting.links import first_link
 from messaging.accepting.orders import Order, Outgoing
 from messaging.accepting.referring import References
@@ -111,7 +112,7 @@ class _Bench:
         if one.media is not None:
             file = one.media.id or "", one.media.kind
             if described := self._ready.get(file):
-                message.content |= described
+                message.content = shown(message.content, described)
             else:
                 message.content |= {"status": "preparing"}
                 unready = file

@@ -14,6 +14,7 @@ from media import services as media
 from media.models import Media, Rendition
 from media.models import Status as MediaStatus
 from media.selectors import described
+from messaging.accepting.files import shown
 from messaging.accepting.referring import kind_of
 from messaging.models import Message
 from messaging.progress import move, report
@@ -32,8 +33,8 @@ def prepared(rendition: Rendition) -> None:
     if not rows:
         return
     if rendition.status == Rendition.Status.READY:
-        shown = described(rendition)
-        moved = [row for row in rows if move(row, Status.QUEUED, content={**row.content, **shown})]
+        known = described(rendition)
+        moved = [row for row in rows if move(row, Status.QUEUED, content=shown(row.content, known))]
         for instance_id in {row.instance_id for row in moved}:
             transaction.on_commit(partial(wakeup.holder_of, instance_id))
     else:

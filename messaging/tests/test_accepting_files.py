@@ -13,6 +13,7 @@ from instances.whatsapp.jids import Jid
 from media.models import Media, Rendition
 from media.references import MediaRef
 from messaging import services
+from messaging.accepting import preparing
 from messaging.accepting.orders import Outgoing
 from messaging.models import Message
 from messaging.tests.test_quota import limit, used
@@ -54,6 +55,19 @@ def test_a_ready_file_is_queued_with_what_is_known_of_it(alice: Person, instance
     known = {"mime_type": "image/jpeg", "size": 7, "sha256": "ab" * 32, "status": "stored"}
     assert answer["image"] == {"id": media.id, "caption": "A cat", **known}
     assert Message.objects.get().text == "a cat"
+
+
+@pytest.mark.parametrize("ready", [True, False])
+def test_the_name_that_a_message_gives_a_file_is_the_one_that_counts(
+    alice: Person, instance: Instance, ready: bool
+) -> None:
+    media = picture(alice, ready=ready)
+    Media.objects.update(filename="scan0001.pdf")
+    accept(alice, image(instance, media)._replace(content={"filename": "Your bill.pdf"}))
+    rendition = Rendition.objects.get()
+    rendition.status = Rendition.Status.READY
+    preparing.prepared(rendition)
+    assert Message.objects.get().content["filename"] == "Your bill.pdf"
 
 
 def test_a_file_that_is_not_ready_is_prepared_first(alice: Person, instance: Instance) -> None:
