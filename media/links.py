@@ -140,4 +140,4 @@ def _settle(media: Media, status: str, **columns: object) -> None:
 
 def worklist() -> Worklist[Media]:
     lease = timedelta(seconds=settings.MEDIA_FETCH_SECONDS) + _LEASE
-    return Worklist("fetch", PLACES, lease, due, lambda media: media.organization_id, fetch)
+    return Worklist("fetch", PLACES, lease, due, "organization_id", fetch)

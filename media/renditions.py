@@ -145,4 +145,4 @@ def _settle(rendition: Rendition, status: str, **columns: Any) -> None:
 
 def worklist() -> Worklist[Rendition]:
     places = settings.MEDIA_CONVERSIONS
-    return Worklist("convert", places, _LEASE, due, lambda row: row.media.organization_id, make)
+    return Worklist("convert", places, _LEASE, due, "media__organization_id", make)

@@ -13,6 +13,7 @@ from typing import Any
 from django.conf import settings
 from django.core.files.base import ContentFile, File
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts.actor import Actor
@@ -196,11 +197,20 @@ def prepare(media_id: str, kind: str) -> None:
 
 @transaction.atomic
 def begin(*, media_id: str, kind: str) -> None:
-    """Put the rendition on the list of work, or tell the handlers again what became of it. Idempotent."""
+    """Put the rendition on the list of work, or tell the handlers again what became of it. Idempotent.
+
+    One that failed for want of room is made again: what was in the way may be gone.
+    """
     media = Media.objects.filter(pk=media_id).first()
     if media is None:
         return
     row, _ = Rendition.objects.get_or_create(media=media, kind=kind)
+    if row.error_code == "media_quota_exceeded":
+        failed = Rendition.objects.filter(pk=row.pk, status=Rendition.Status.FAILED)
+        failed.update(
+            status=Rendition.Status.PREPARING, error_code=None, error_detail=None, attempts=0, due_at=timezone.now()
+        )
+        row.refresh_from_db()
     if row.status != Rendition.Status.PREPARING:
         tell_prepared(row)
     elif media.status in (Status.FAILED, Status.EXPIRED):
@@ -223,14 +233,16 @@ def fail_renditions(media: Media) -> None:
         fail_rendition(row, media.error_code or "media_expired", media.error_detail or "")
 
 
+@transaction.atomic
 def fetch_again(*, media: Media) -> Media:
     """Have a received file downloaded that policy left out or that failed. Raises Problem ``media_not_fetchable``."""
-    again = Media.objects.filter(pk=media.pk, status__in=[Status.PENDING, Status.FAILED], remote__isnull=False)
-    words = {"error_code": None, "error_detail": None, "attempts": 0, "due_at": timezone.now()}
     if media.status == Status.STORED:
         return media
+    again = Media.objects.filter(pk=media.pk, status__in=[Status.PENDING, Status.FAILED], remote__isnull=False)
+    words = {"error_code": None, "error_detail": None, "attempts": 0, "due_at": timezone.now()}
     if not again.update(status=Status.PENDING, **words):
         raise Problem("media_not_fetchable", f"The file is {media.status}.")
+    media.renditions.filter(status=Rendition.Status.FAILED).delete()  # for want of the file: made anew when it is here
     if media.instance_id is not None:
         transaction.on_commit(partial(instance_wakeup.holder_of, media.instance_id))
     return Media.objects.get(pk=media.pk)
@@ -252,16 +264,17 @@ def delete(*, media: Media) -> None:
 
 def expire(media: Media) -> bool:
     """End a file, in the caller's transaction; False if it had ended already."""
-    ended = Media.objects.filter(pk=media.pk).exclude(status=Status.EXPIRED)
-    if not ended.update(status=Status.EXPIRED, file="", due_at=None, remote=None, expires_at=None):
+    # Locked and read again: it may have been stored, and a rendition made, since the caller looked.
+    row = Media.objects.select_for_update().filter(pk=media.pk).exclude(status=Status.EXPIRED).first()
+    if row is None:
         return False
-    if media.file:
-        storing.give_up(media.file, media.organization_id, media.size or 0)
-    for rendition in media.renditions.all():
-        if rendition.file:
-            storing.give_up(rendition.file, media.organization_id, rendition.size or 0)
-    for rendition in media.renditions.filter(status=Rendition.Status.PREPARING):
+    Media.objects.filter(pk=row.pk).update(status=Status.EXPIRED, file="", due_at=None, remote=None, expires_at=None)
+    if row.file:
+        storing.give_up(row.file, row.organization_id, row.size or 0)
+    for rendition in row.renditions.filter(status=Rendition.Status.PREPARING):
         fail_rendition(rendition, "media_expired", "The file was deleted.")
+    for rendition in row.renditions.exclude(file=""):
+        storing.give_up(rendition.file, row.organization_id, rendition.size or 0)
     Upload.objects.filter(rendition__media=media).delete()
     media.renditions.update(status=Rendition.Status.FAILED, file="", error_code="media_expired")
     media.status, media.file = Status.EXPIRED, ""
@@ -278,12 +291,15 @@ def expire_due(most: int) -> int:
     return len(rows)
 
 
-def purge_received(most: int) -> int:
-    """Delete received files that are older than their organization's plan keeps messages, rows included."""
+def purge_old(most: int) -> int:
+    """Delete received files that are older than their organization's plan keeps messages, rows included; of files to
+    send the rows that have nothing to say any more, since no message of theirs is left.
+    """
     done = 0
     for organization_id, days in retentions():
-        end = first_id(timezone.now() - timedelta(days=days), "med")
-        old = Media.objects.filter(organization_id=organization_id, source=Source.INBOUND, pk__lt=end)
+        moment = timezone.now() - timedelta(days=days)
+        unused = Q(source=Source.INBOUND) | Q(status=Status.EXPIRED, last_used_at__lt=moment)
+        old = Media.objects.filter(unused, organization_id=organization_id, pk__lt=first_id(moment, "med"))
         for media in old.order_by("pk")[: most - done]:
             with transaction.atomic():
                 expire(media)

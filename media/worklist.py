@@ -11,6 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Generic, TypeVar
 
 import structlog
@@ -22,7 +23,10 @@ M = TypeVar("M", bound=Model)
 
 
 class Worklist(Generic[M]):
-    """``due`` are the rows to be done (``due_at``, ``attempts``); ``do`` is called with each in its claim's time."""
+    """``due`` are the rows to be done (``due_at``, ``attempts``); ``do`` is called with each in its claim's time.
+
+    ``organization`` is the column with the organization's id, as in lookups.
+    """
 
     def __init__(
         self,
@@ -30,11 +34,11 @@ class Worklist(Generic[M]):
         places: int,
         lease: timedelta,
         due: Callable[[], QuerySet[M]],
-        organization_of: Callable[[M], str],
+        organization: str,
         do: Callable[[M], None],
     ) -> None:
         self._name, self._lease, self._due, self._do = name, lease, due, do
-        self._organization_of = organization_of
+        self._organization, self._organization_of = organization, attrgetter(organization.replace("__", "."))
         self._places, self._share = threading.BoundedSemaphore(places), max(1, places // 2)
         self._busy: Counter[str] = Counter()
         self._lock = threading.Lock()
@@ -60,12 +64,20 @@ class Worklist(Generic[M]):
             # It is due again when the claim runs out.
             log.exception("work_failed", work=self._name, row=row.pk)
         finally:
-            with self._lock:
-                self._busy[organization_id] -= 1
+            self._leave(organization_id)
+
+    def _leave(self, organization_id: str) -> None:
+        with self._lock:
+            self._busy[organization_id] -= 1
+            if not self._busy[organization_id]:
+                del self._busy[organization_id]
 
     def _claim(self) -> M | None:
         now = timezone.now()
-        for row in self._due().filter(due_at__lte=now).order_by("due_at")[:50]:
+        with self._lock:
+            full = [organization_id for organization_id, busy in self._busy.items() if busy >= self._share]
+        waiting = self._due().filter(due_at__lte=now).exclude(**{f"{self._organization}__in": full})
+        for row in waiting.order_by("due_at")[:50]:
             organization_id = self._organization_of(row)
             with self._lock:
                 if self._busy[organization_id] >= self._share:
@@ -73,8 +85,7 @@ class Worklist(Generic[M]):
                 self._busy[organization_id] += 1
             if self._take(row, now):
                 return row
-            with self._lock:
-                self._busy[organization_id] -= 1
+            self._leave(organization_id)
         return None
 
     def _take(self, row: M, now: datetime) -> bool:

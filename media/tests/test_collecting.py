@@ -15,6 +15,7 @@ from conftest import Person
 from media import budget, renditions, services, storing, tasks
 from media.models import Garbage, Media, Rendition, Storage
 from media.tests.conftest import picture
+from media.worklist import Worklist
 from subscriptions.models import Plan
 
 pytestmark = pytest.mark.django_db
@@ -47,6 +48,60 @@ def test_an_expired_file_goes_with_its_renditions_and_gives_its_room_back(alice:
     assert (files(), Storage.objects.get().bytes) == ([], 0)
     media.refresh_from_db()
     assert (media.status, Rendition.objects.get().error_code) == ("expired", "media_expired")
+
+
+def test_a_file_that_was_stored_since_somebody_looked_goes_whole(alice: Person, stored: Stored) -> None:
+    seen_before = Media.objects.get(pk=stored(alice, picture(form="WEBP")).pk)
+    seen_before.status, seen_before.file = "pending", ""
+    services.begin(media_id=seen_before.id, kind="image")
+    renditions.worklist().run()
+    services.delete(media=seen_before)
+    tasks.collect()
+    assert (files(), Storage.objects.get().bytes, Garbage.objects.count()) == ([], 0, 0)
+
+
+def test_the_row_of_a_file_that_ended_goes_with_the_messages_of_its_time(alice: Person, stored: Stored) -> None:
+    Plan.objects.update(message_retention_days=30)
+    long_ago = timezone.now() - timedelta(days=31)
+    ended, kept = stored(alice, picture()), stored(alice, picture())
+    Media.objects.filter(pk=kept.pk).update(id=first_id(long_ago, "med"), last_used_at=long_ago)
+    services.delete(media=ended)
+    Media.objects.filter(pk=ended.pk).update(id=first_id(long_ago + timedelta(seconds=1), "med"))
+    tasks.collect()
+    assert Media.objects.count() == 2
+    Media.objects.filter(status="expired").update(last_used_at=long_ago)
+    tasks.collect()
+    assert Media.objects.get().status == "stored"
+
+
+def test_what_failed_for_want_of_room_is_made_when_there_is_some(
+    alice: Person, stored: Stored, settings: Settings
+) -> None:
+    media = stored(alice, picture(form="WEBP"))
+    for quota, status in ((media.size, "failed"), (settings.MEDIA_QUOTA_BYTES, "ready")):
+        settings.MEDIA_QUOTA_BYTES = quota
+        services.begin(media_id=media.id, kind="image")
+        renditions.worklist().run()
+        assert Rendition.objects.get().status == status
+
+
+def test_one_organization_leaves_places_to_the_others(alice: Person, charlie: Person) -> None:
+    now = timezone.now()
+    rows = [Media(organization=alice.organization, source="link", due_at=now) for _ in range(60)]
+    rows.append(Media(organization=charlie.organization, source="link", due_at=now + timedelta(microseconds=1)))
+    Media.objects.bulk_create(rows)
+    order: list[str] = []
+
+    def work(row: Media) -> None:
+        order.append(row.organization_id)
+        work_list.run()  # another thread, as it were, while this one is at it
+        Media.objects.filter(pk=row.pk).update(due_at=None)
+
+    due = Media.objects.filter(due_at__isnull=False)
+    work_list = Worklist("test", 2, timedelta(minutes=1), due.all, "organization_id", work)
+    work_list.run()
+    assert order[:2] == [alice.organization.id, charlie.organization.id]
+    assert len(order) == 61
 
 
 def test_received_files_go_when_the_plan_keeps_messages_no_longer(alice: Person, stored: Stored) -> None:

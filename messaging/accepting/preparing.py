@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from instances import wakeup
@@ -18,7 +19,7 @@ from messaging.accepting.files import shown
 from messaging.accepting.referring import kind_of
 from messaging.models import Message
 from messaging.progress import move, report
-from messaging.states import Status
+from messaging.states import Direction, Origin, Status
 from subscriptions import quota
 from webhooks import events
 
@@ -53,12 +54,13 @@ def _fail(rows: list[Message], code: str, detail: str) -> list[Message]:
 
 
 def settled(file: Media) -> None:
-    """Show in the messages that name a received file what became of it, in the same transaction."""
+    """Show in the messages that brought a file what became of it, in the same transaction."""
     if file.instance_id is None:
         return
     known = {"mime_type": file.mime_type, "size": file.size, "sha256": file.sha256}
     words = {name: value for name, value in known.items() if value} if file.status == MediaStatus.STORED else {}
-    for row in Message.objects.filter(media=file, direction="inbound").only("id", "content"):
+    came = Q(direction=Direction.INBOUND) | Q(origin=Origin.PHONE)
+    for row in Message.objects.select_for_update().filter(came, media=file).only("id", "content"):
         Message.objects.filter(pk=row.pk).update(content={**row.content, **words, "status": file.status})
 
 

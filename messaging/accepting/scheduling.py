@@ -20,6 +20,7 @@ from instances import wakeup
 from instances.models import Instance
 from media import services as media
 from media.selectors import ready
+from messaging.accepting.referring import kind_of
 from messaging.models import Message
 from messaging.progress import move, report
 from messaging.states import Status
@@ -141,14 +142,7 @@ def _wake(instance: Instance) -> None:
 
 def _unready(rows: Collection[Message]) -> dict[str, tuple[str, str]]:
     """Those whose file cannot be sent yet, with the file and what it is for."""
-    wanted = {row.pk: (row.media_id, kind_of(row)) for row in rows if row.media_id is not None}
+    files = [row for row in rows if row.media_id is not None]
+    wanted = {row.pk: (str(row.media_id), kind_of(row.type, row.content)) for row in files}
     done = ready(set(wanted.values())) if wanted else {}
     return {pk: file for pk, file in wanted.items() if file not in done}
-
-
-def kind_of(message: Message) -> str:
-    """What a message's file is made ready for (media.references)."""
-    for kind in ("gif", "round", "voice"):
-        if message.content.get(kind):
-            return kind
-    return message.type

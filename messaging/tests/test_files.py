@@ -27,7 +27,7 @@ from messaging.models import Message
 from messaging.receiving import downloads
 from messaging.receiving.fetching import wanted
 from messaging.sending.transfers import FRESH, uploaded
-from messaging.states import Direction, Status
+from messaging.states import Direction, Origin, Status
 from messaging.tests.test_quota import used
 from webhooks.models import Event
 
@@ -205,12 +205,13 @@ def remote(content: bytes, **columns: Any) -> RemoteFile:
 def received(instance: Instance) -> Callable[..., Message]:
     """A received image, not fetched yet."""
 
-    def receive(**columns: Any) -> Message:
+    def receive(from_phone: bool = False, **columns: Any) -> Message:
         row = Message(
             organization=instance.organization,
             instance=instance,
-            direction=Direction.INBOUND,
-            status=Status.RECEIVED,
+            direction=Direction.OUTBOUND if from_phone else Direction.INBOUND,
+            status=Status.SENT if from_phone else Status.RECEIVED,
+            origin=Origin.PHONE if from_phone else None,
             type="image",
             content={"caption": "Look"},
             chat="15550100002@s.whatsapp.net",
@@ -229,10 +230,11 @@ def fetch(held: Any, instance: Instance) -> Media:
     return Media.objects.get(pk=media.pk)
 
 
+@pytest.mark.parametrize("from_phone", [False, True])
 def test_a_received_file_is_stored_and_its_message_says_so(
-    received: Callable[..., Message], instance: Instance
+    received: Callable[..., Message], instance: Instance, from_phone: bool
 ) -> None:
-    row = received()
+    row = received(from_phone)
     assert row.content["status"] == "pending"
     held: Any = FakeHeld(instance)
     held.files["/v/1"] = picture()
@@ -275,6 +277,23 @@ def test_downloads_are_given_up_after_some_attempts(received: Callable[..., Mess
     held.error = "media download: something else"
     Media.objects.update(attempts=len(downloads.RETRY))
     assert fetch(held, instance).error_code == "download_failed"
+
+
+def test_a_file_that_is_fetched_at_last_can_be_sent(
+    alice: Person, received: Callable[..., Message], instance: Instance
+) -> None:
+    row, held = received(), FakeHeld(instance)
+    media_id = str(row.media_id)
+    services.begin(media_id=media_id, kind="image")
+    held.error = "media download: hash of media plaintext doesn't match"
+    assert fetch(held, instance).status == "failed"
+    assert Rendition.objects.get().status == "failed"
+    assert alice.client.post(f"/api/media/{media_id}/fetch").status_code == 202
+    held.error, held.files["/v/1"] = "", picture()
+    assert fetch(held, instance).status == "stored"
+    services.begin(media_id=media_id, kind="image")
+    renditions.worklist().run()
+    assert Rendition.objects.get().status == "ready"
 
 
 def test_policy_decides_what_is_fetched_and_the_rest_can_be_asked_for(
