@@ -1,7 +1,8 @@
-"""``python -m stack.both [PYTEST_ARGUMENT...]``: the tests on SQLite and on PostgreSQL, at the same time.
+"""``python -m stack.both [PYTEST_ARGUMENT...]``: all tests, on SQLite and on PostgreSQL, at the same time.
 
-Each run's output is shown whole when both have ended; one that failed comes last. What does not touch the
-database runs once, with SQLite, unless the arguments choose tests.
+Four runs share the machine: the apps' own tests and those of the whole product, with either database. The latter
+mostly wait for processes, so the former get what they leave of the processor. Each run's output is shown when it has
+ended. What does not touch the database runs once, with SQLite, unless the arguments choose tests.
 """
 
 from __future__ import annotations
@@ -12,6 +13,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
+from typing import IO
+
+import pytest
 
 ON_BOTH = (
     "config",
@@ -26,31 +31,57 @@ ON_BOTH = (
     "phones",
     "tests",
 )
+_NICE = {"apps": ["nice", "-n", "5"], "product": []}
 
 
-def _command(stack: str, arguments: list[str]) -> list[str]:
-    return [sys.executable, "-m", "pytest", f"--stack={stack}", *arguments]
+def _command(stack: str, part: str, arguments: list[str]) -> list[str]:
+    return [*_NICE[part], sys.executable, "-m", "pytest", f"--stack={stack}", f"--part={part}", *arguments]
 
 
 def main(arguments: list[str]) -> int:
-    """The worse exit code of the two."""
-    paths = [] if any(not one.startswith("-") for one in arguments) else list(ON_BOTH)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the two end with us
-    print("The tests run on SQLite and on PostgreSQL at once; both reports follow when they have ended.", flush=True)
-    # What is made up from the description takes long and says the same on either.
-    runs = {"sqlite": ["-m", "not fuzz", *arguments], "postgres": [*arguments, *paths]}
-    with contextlib.ExitStack() as stack:
-        started = []
-        for name, chosen in runs.items():
-            output = stack.enter_context(tempfile.TemporaryFile("w+"))
-            popen = subprocess.Popen(_command(name, chosen), stdout=output, stderr=subprocess.STDOUT)
-            stack.callback(_end, popen)
-            started.append((popen, output))
-        codes = [popen.wait() for popen, _ in started]
-        for _, output in sorted(zip(codes, [output for _, output in started], strict=True), key=lambda run: run[0]):
-            output.seek(0)
-            shutil.copyfileobj(output, sys.stdout)
-    return max(codes)
+    """The worst exit code of the runs. That a run has none of the chosen tests is an error if all have none."""
+    chosen = any(not one.startswith("-") for one in arguments)
+    runs = [
+        (
+            f"{part} with {stack}",
+            _command(stack, part, arguments if chosen or stack == "sqlite" else [*arguments, *ON_BOTH]),
+        )
+        for part in ("product", "apps")
+        for stack in ("postgres", "sqlite")
+    ]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the runs end with us
+    print(f"{len(runs)} runs of tests at once; each is reported when it has ended.", flush=True)
+    codes: dict[str, int] = {}
+    with contextlib.ExitStack() as until:
+        outputs = {name: until.enter_context(tempfile.TemporaryFile()) for name, _ in runs}
+        started = {name: _start(command, outputs[name], until) for name, command in runs}
+        while waiting := started.keys() - codes.keys():
+            for name in waiting:
+                if (code := started[name].poll()) is not None:
+                    codes[name] = code
+                    _show(name, outputs[name])
+            time.sleep(0.2)
+    print(*(f"{name}: {_said(code)}" for name, code in sorted(codes.items())), sep="\n", flush=True)
+    ran = [code for code in codes.values() if code != pytest.ExitCode.NO_TESTS_COLLECTED]
+    return max(ran, key=abs, default=int(pytest.ExitCode.NO_TESTS_COLLECTED))
+
+
+def _start(command: list[str], output: IO[bytes], until: contextlib.ExitStack) -> subprocess.Popen[bytes]:
+    popen = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+    until.callback(_end, popen)
+    return popen
+
+
+def _show(name: str, output: IO[bytes]) -> None:
+    print(f"\n##### {name}", flush=True)
+    output.seek(0)
+    shutil.copyfileobj(output, sys.stdout.buffer)
+    sys.stdout.flush()
+
+
+def _said(code: int) -> str:
+    known = {0: "passed", int(pytest.ExitCode.NO_TESTS_COLLECTED): "has none of these tests"}
+    return known.get(code, f"FAILED ({code})")
 
 
 def _end(popen: subprocess.Popen[bytes]) -> None:

@@ -22,7 +22,9 @@ _stop = contextlib.ExitStack()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.getgroup("stack").addoption(
+    group = parser.getgroup("stack")
+    group.addoption("--part", choices=("apps", "product"), help="the apps' own tests, or those of the whole product")
+    group.addoption(
         "--stack",
         choices=("sqlite", "postgres"),
         default="sqlite",
@@ -70,13 +72,22 @@ def _start(stack: str) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What a browser shows does not depend on the database: such tests run once, with SQLite."""
-    if config.getoption("stack") != "postgres":
+    """With ``--part``, leave out what belongs to the other part, and what is to run with the other database only."""
+    part, stack = config.getoption("part"), config.getoption("stack")
+    if part is None:
         return
-    once = [item for item in items if item.get_closest_marker("browser")]
-    if once:
-        config.hook.pytest_deselected(items=once)
-        items[:] = [item for item in items if item not in once]
+    left_out = {item for item in items if _part(item) != part or _database(item) not in ("", stack)}
+    config.hook.pytest_deselected(items=list(left_out))
+    items[:] = [item for item in items if item not in left_out]
+
+
+def _part(item: pytest.Item) -> str:
+    return "product" if item.get_closest_marker("end_to_end") or item.get_closest_marker("browser") else "apps"
+
+
+def _database(item: pytest.Item) -> str:
+    marker = item.get_closest_marker("only_with")
+    return marker.args[0] if marker else ""
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -19,7 +19,7 @@ from tests import browser
 from tests.browser import DESKTOP, PHONE, Window, Windows
 from tests.test_admin_pages import PAGES, Tenant
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.only_with("sqlite")]
 Open = Callable[..., Window]
 
 

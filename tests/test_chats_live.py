@@ -8,7 +8,7 @@ import pytest
 
 from tests.product import Api, wait_for
 
-pytestmark = pytest.mark.end_to_end
+pytestmark = [pytest.mark.end_to_end, pytest.mark.only_with("postgres")]
 
 
 def inbound(acme: Api, instance: str) -> list[dict[str, Any]]:

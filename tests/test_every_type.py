@@ -14,7 +14,7 @@ from messaging.kinds.examples import EXAMPLES
 from stack.testing import RunningStack
 from tests.product import Api, Control, wait_for
 
-pytestmark = pytest.mark.end_to_end
+pytestmark = [pytest.mark.end_to_end, pytest.mark.only_with("postgres")]
 CARD = (
     "BEGIN:VCARD\nVERSION:3.0\nN:Lovelace;Ada;;;\nFN:Ada Lovelace\nORG:Analytical Engines;\n"
     "TEL;type=WORK;waid=15550100003:+1 555 010 0003\nEMAIL;type=WORK:ada@example.com\nEND:VCARD"

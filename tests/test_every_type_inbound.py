@@ -9,7 +9,7 @@ import pytest
 from stack.testing import RunningStack
 from tests.product import Api, Control, wait_for
 
-pytestmark = pytest.mark.end_to_end
+pytestmark = [pytest.mark.end_to_end, pytest.mark.only_with("postgres")]
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 FILE = {"data": PIXEL, "mimetype": "image/png"}
 CARD = "BEGIN:VCARD\nVERSION:3.0\nFN:Ada Lovelace\nTEL;type=WORK;waid=15550100003:+1 555 010 0003\nEND:VCARD"

@@ -24,7 +24,7 @@ from media.tests.test_renditions import moving, sound, video
 from stack.testing import RunningStack
 from tests.product import Api, wait_for
 
-pytestmark = pytest.mark.end_to_end
+pytestmark = [pytest.mark.end_to_end, pytest.mark.only_with("postgres")]
 MB = 1024 * 1024
 ENDED = ("sent", "delivered", "read", "played", "failed", "unconfirmed")
 

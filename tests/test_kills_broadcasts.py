@@ -13,7 +13,7 @@ import pytest
 from stack.testing import RunningStack
 from tests.product import Api, wait_for
 
-pytestmark = pytest.mark.end_to_end
+pytestmark = [pytest.mark.end_to_end, pytest.mark.only_with("postgres")]
 RECIPIENTS = 120
 VICTIMS = ("tasks", "valkey", "sessions-sandbox-1", "web")
 ENDED = ("sent", "delivered", "read", "failed", "unconfirmed", "cancelled", "skipped")

@@ -11,7 +11,7 @@ import pytest
 from stack.testing import RunningStack
 from tests.product import Api, Control, wait_for
 
-pytestmark = pytest.mark.end_to_end
+pytestmark = [pytest.mark.end_to_end, pytest.mark.only_with("postgres")]
 MESSAGES = 300
 # What the library has confirmed to WhatsApp and not yet handed over dies with its process (docs/engine.md).
 CHANNEL = 101

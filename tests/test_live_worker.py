@@ -9,7 +9,7 @@ import pytest
 from stack.testing import RunningStack
 from tests.product import Api
 
-pytestmark = pytest.mark.end_to_end
+pytestmark = [pytest.mark.end_to_end, pytest.mark.only_with("postgres")]
 
 
 def _environ(pid: int) -> dict[str, str]:

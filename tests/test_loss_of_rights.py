@@ -20,7 +20,7 @@ from stack.paths import PROJECT
 from stack.testing import RunningStack
 from tests.product import PASSWORD, Api, wait_for
 
-pytestmark = pytest.mark.end_to_end
+pytestmark = [pytest.mark.end_to_end, pytest.mark.only_with("sqlite")]
 SECONDS = 2.0  # one is promised; a busy machine may take as long again to notice
 NEW_PASSWORD = "another correct horse battery"
 

@@ -30,6 +30,7 @@ def test_every_type_has_a_page_and_an_example() -> None:
 
 
 @pytest.mark.end_to_end
+@pytest.mark.only_with("sqlite")
 def test_the_command_of_every_page_has_the_answer_of_the_page(
     stack: RunningStack, acme: Api, subtests: pytest.Subtests
 ) -> None:

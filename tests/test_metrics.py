@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from stack.testing import RunningStack
 from tests.product import Api, Receiver, wait_for
 
-pytestmark = pytest.mark.end_to_end
+pytestmark = [pytest.mark.end_to_end, pytest.mark.only_with("sqlite")]
 
 
 def scrape(stack: RunningStack) -> dict[tuple[str, ...], float]:

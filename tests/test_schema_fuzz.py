@@ -48,7 +48,7 @@ from messaging.models import Message
 from phones.tests.numbers import new_number
 from webhooks.models import Endpoint
 
-pytestmark = [pytest.mark.django_db, pytest.mark.fuzz]
+pytestmark = [pytest.mark.django_db, pytest.mark.fuzz, pytest.mark.only_with("sqlite")]
 DEFAULT_EXAMPLES = 3
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", DEFAULT_EXAMPLES))
 SEED = int(os.environ.get("FUZZ_SEED", "3"))

@@ -13,7 +13,7 @@ from stack.paths import Paths
 from stack.testing import RunningStack
 from tests.product import Api, new_number, wait_for
 
-pytestmark = pytest.mark.end_to_end
+pytestmark = [pytest.mark.end_to_end, pytest.mark.only_with("postgres")]
 
 
 def faults(stack: RunningStack, phone: str, **asked: Any) -> None:

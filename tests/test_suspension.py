@@ -13,7 +13,7 @@ from stack.paths import PROJECT, Paths
 from stack.testing import RunningStack
 from tests.product import Api, wait_for
 
-pytestmark = pytest.mark.end_to_end
+pytestmark = [pytest.mark.end_to_end, pytest.mark.only_with("postgres")]
 
 
 def set_end(stack: RunningStack, organization: str, until: str) -> None:

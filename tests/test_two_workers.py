@@ -12,7 +12,7 @@ import pytest
 from stack.testing import RunningStack
 from tests.product import Api, register, wait_for
 
-pytestmark = pytest.mark.end_to_end
+pytestmark = [pytest.mark.end_to_end, pytest.mark.only_with("postgres")]
 
 
 @pytest.fixture

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stack import both
+
+ROOT = Path(both.__file__).parents[1]
+TESTS = """
+import pytest
+
+@pytest.mark.end_to_end
+def test_of_the_product(request):
+    assert request.config.getoption("part") == "product"
+
+@pytest.mark.only_with("sqlite")
+def test_of_an_app(request):
+    assert (request.config.getoption("part"), request.config.getoption("stack")) == ("apps", "sqlite")
+
+@pytest.mark.only_with("postgres")
+def test_that_fails():
+    raise ValueError
+"""
+
+
+@pytest.mark.end_to_end  # it starts what the tests need four times
+def test_each_test_runs_where_it_belongs_and_one_failure_is_one_of_all(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "test_made_up.py"
+    path.write_text(TESTS)
+    assert both.main([f"--rootdir={ROOT}", f"-c={ROOT / 'pyproject.toml'}", str(path)]) == 1
+    said = capfd.readouterr().out
+    assert said.count("##### ") == 4
+    assert said.endswith(
+        "apps with postgres: FAILED (1)\napps with sqlite: passed\n"
+        "product with postgres: passed\nproduct with sqlite: passed\n"
+    )
