@@ -65,6 +65,8 @@ def _with_whole_numbers(body: bytes | msgspec.Raw) -> Envelope:
         return msgspec.convert(_whole(msgspec.json.decode(body)), AnySend)
     except msgspec.ValidationError as error:
         raise not_valid(error) from error
+    except (msgspec.DecodeError, RecursionError) as error:  # of fields that the first look did not come to
+        raise Problem("malformed_json", str(error)) from error
 
 
 def _whole(value: Any) -> Any:

@@ -36,8 +36,8 @@ def read_up_to(items: list[Item], held: dict[str, Instance]) -> Written:
         if chat is None or (chat.read_to or "") >= value.message_id:
             continue
         ids = list(_unread(chat).filter(pk__lte=value.message_id).values_list("pk", flat=True)[:MOST])
-        Message.objects.filter(pk__in=ids, read_at=None).update(read_at=value.at)
-        left = _received(chat).filter(pk__gt=value.message_id).count()
+        Message.objects.filter(pk__in=ids).update(read_at=value.at)
+        left = _received(chat).filter(pk__gt=value.message_id, read_at=None).count()
         Chat.objects.filter(pk=chat.pk).update(read_to=value.message_id, unread=left)
     return Written([None] * len(items), [])
 
@@ -49,7 +49,7 @@ def _received(chat: Chat) -> QuerySet[Message]:
 
 
 def _unread(chat: Chat) -> QuerySet[Message]:
-    rows = _received(chat)
+    rows = _received(chat).filter(read_at=None)  # in a chat that was two, some after the mark are read already
     return (rows.filter(pk__gt=chat.read_to) if chat.read_to else rows).order_by("-pk")
 
 
@@ -58,12 +58,14 @@ def mark(chat: Chat, up_to: str) -> None:
 
     Raises Problem like ``instances.commands.call``.
     """
-    rows = [row for row in _unread(chat).filter(pk__lte=up_to)[:MOST] if row.wa_id]
+    found = _unread(chat).filter(pk__lte=up_to).only("wa_id", "sender_lid", "sender_phone", "chat")
+    rows = [row for row in found[:MOST] if row.wa_id]
     if not rows or chat.unread == 0:
         return
     senders: dict[str, list[str]] = defaultdict(list)
     for row in rows:
-        senders[row.sender_lid or f"{row.sender_phone}@{PHONE}"].append(str(row.wa_id))
+        phone = f"{row.sender_phone}@{PHONE}" if row.sender_phone else None
+        senders[row.sender_lid or phone or row.chat].append(str(row.wa_id))  # a channel writes its posts itself
     arguments = {"jid": chat.jid, "lid": chat.lid, "senders": senders, "up_to": up_to}
     commands.call(chat.instance, "read", arguments)
 

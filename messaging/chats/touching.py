@@ -122,6 +122,12 @@ def _fold(rows: Iterator[Message]) -> None:
             merge(instance_id, lid, jid)
 
 
+def _read_in_both(*chats: Chat) -> str | None:
+    """Up to where all of several chats were read; one without unread messages keeps no other back."""
+    marks = [chat.read_to for chat in chats if chat.unread] or [max(chat.read_to or "" for chat in chats)]
+    return min(mark or "" for mark in marks) or None
+
+
 def merge(instance_id: str, lid: str, jid: str) -> None:
     """Make the chat under a person's LID and the one under the phone's JID one. Idempotent.
 
@@ -136,7 +142,7 @@ def merge(instance_id: str, lid: str, jid: str) -> None:
         Chat.objects.filter(pk=old.pk).update(jid=jid, lid=lid)
         return
     columns: dict[str, Any] = {"lid": lid, "unread": new.unread + old.unread, "name": new.name or old.name}
-    columns["read_to"] = max(filter(None, (new.read_to, old.read_to)), default=None)
+    columns["read_to"] = _read_in_both(new, old)
     if old.last_at > new.last_at:
         columns |= {"last_message_id": old.last_message_id, "last_at": old.last_at}
     Chat.objects.filter(pk=new.pk).update(**columns)

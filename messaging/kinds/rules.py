@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from msgspec import UNSET
 
@@ -20,7 +21,7 @@ from instances.whatsapp.jids import (
     recipient,
 )
 from messaging.kinds import sends
-from messaging.kinds.contents import File
+from messaging.kinds.contents import File, Part
 from messaging.kinds.sends import Envelope, SendText
 
 FILES = frozenset({"image", "video", "audio", "document", "sticker"})
@@ -40,6 +41,8 @@ CODES = frozenset(
         "required_together",
     }
 )
+# Beyond these a moment of another time zone has no name in UTC, or phones show nonsense.
+_FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 _BASE64 = re.compile(r"[A-Za-z0-9+/]*={0,2}")
 _WORDS = {
     "invalid_recipient": "This is neither a phone number nor a JID.",
@@ -103,16 +106,26 @@ def _between_fields(send: Envelope, type_: str) -> Iterator[FieldError]:
             if poll.selectable > len(poll.options):
                 yield FieldError("/poll/selectable", "range", "There are not so many options.")
         case sends.SendEvent(event=event):
+            yield from _moment_errors(event, "/event", "starts_at", "ends_at")
             if event.ends_at is not UNSET and event.ends_at <= event.starts_at:
                 yield FieldError("/event/ends_at", "range", "It must end after it starts.")
             where = event.location
             if where is not UNSET and (where.latitude is UNSET) != (where.longitude is UNSET):
                 yield FieldError("/event/location", "required_together", "Give both latitude and longitude.")
+        case sends.SendGroupInvite(group_invite=invite):
+            yield from _moment_errors(invite, "/group_invite", "expires_at")
         case sends.SendEdit(edit=edit) if (edit.text is UNSET) == (edit.caption is UNSET):
             yield FieldError("/edit", "one_of_two", "Give either `text` or `caption`.")
         case sends.SendAlbum(album=album):
             for place, item in enumerate(album.items):
                 yield from file_errors(item, f"/album/items/{place}")
+
+
+def _moment_errors(content: Part, pointer: str, *names: str) -> Iterator[FieldError]:
+    for name in names:
+        moment = getattr(content, name)
+        if moment is not UNSET and not _FIRST <= moment < _LAST:
+            yield FieldError(f"{pointer}/{name}", "range", "A moment lies between 1970 and 2100.")
 
 
 def file_errors(file: File, pointer: str) -> Iterator[FieldError]:

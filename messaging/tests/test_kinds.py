@@ -65,6 +65,13 @@ def refused(type_: str, /, **changes: Any) -> list[tuple[str, str]]:
             {"event": {"name": "x", "starts_at": "2026-01-02T00:00:00Z", "ends_at": "2026-01-01T00:00:00Z"}},
             [("/event/ends_at", "range")],
         ),
+        ("event", {"event": {"name": "x", "starts_at": "0001-01-01T00:00:00+14:00"}}, [("/event/starts_at", "range")]),
+        ("event", {"event": {"name": "x", "starts_at": "9999-12-31T23:59:59-14:00"}}, [("/event/starts_at", "range")]),
+        (
+            "group_invite",
+            {"group_invite": EXAMPLES["group_invite"]["group_invite"] | {"expires_at": "0001-01-01T00:00:00+14:00"}},
+            [("/group_invite/expires_at", "range")],
+        ),
         ("text", {"mention_all": True}, [("/mention_all", "only_in_groups")]),
         ("text", {"mentions": ["15550100003", GROUP]}, [("/mentions/1", "invalid_recipient")]),
         ("text", {"mentions": ["15550100003999"]}, [("/mentions/0", "invalid_phone_number")]),

@@ -60,3 +60,11 @@ def test_an_unknown_field_is_named_whatever_its_name(name: str) -> None:
     with pytest.raises(Problem) as raised:
         parse(orjson.dumps({name: 1}))
     assert (raised.value.errors[0].pointer, raised.value.errors[0].code) == (f"/{name}", "unknown_field")
+
+
+def test_what_lies_behind_a_number_that_is_not_whole_is_read_as_carefully() -> None:
+    deep = b"[" * 5000 + b"]" * 5000
+    body = b'{"instance": "i", "to": "15550100002", "type": "poll", "poll": {"selectable": 1.5, "x": %s}}' % deep
+    with pytest.raises(Problem) as caught:
+        parse(body)
+    assert caught.value.code == "malformed_json"

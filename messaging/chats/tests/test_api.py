@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.utils import timezone
 
+from config.ids import id_at
 from conftest import Person, assert_problem, wait_for
 from instances.models import Instance
 from messaging.chats import touched
@@ -150,3 +152,31 @@ def test_what_cannot_be_shown_is_refused(
     receive(instance)
     answer = alice.client.post(f"/api/chats/{Chat.objects.get().id}/typing", body, format="json")
     assert assert_problem(answer, 400, "invalid_request")["errors"][0]["pointer"] == pointer
+
+
+def test_history_is_not_unread_and_moves_no_mark(
+    alice: Person, instance: Instance, receive: Make, number: Said
+) -> None:
+    old = receive(instance, history=True, id=id_at(timezone.now() - timedelta(days=3), "msg"))
+    chat = f"/api/chats/{Chat.objects.get().id}"
+    assert alice.client.get(chat).json()["unread"] == 0
+    first, second = receive(instance), receive(instance)
+    older = receive(instance, history=True, id=id_at(timezone.now() - timedelta(days=9), "msg"))
+    assert alice.client.get(chat).json()["unread"] == 2
+    alice.client.post(f"/api/messages/{first.id}/read")
+    for row in (old, older):
+        assert alice.client.post(f"/api/messages/{row.id}/read").status_code == 200
+    assert alice.client.get(chat).json()["unread"] == 1
+    assert [ids for _, _, ids in number.read] == [(first.wa_id,)]
+    alice.client.post(f"{chat}/read")
+    assert number.read[-1][2] == (second.wa_id,)
+    receive(instance, history=True, id=id_at(timezone.now() - timedelta(days=5), "msg"))
+    assert alice.client.get(chat).json()["unread"] == 0
+
+
+def test_a_channel_is_marked_as_read(alice: Person, instance: Instance, receive: Make, number: Said) -> None:
+    channel = "120363000000000009@newsletter"
+    receive(instance, chat=channel, chat_lid=None, sender_phone=None, sender_lid=None)
+    answer = alice.client.post(f"/api/chats/{Chat.objects.get().id}/read")
+    assert (answer.status_code, answer.json()["unread"]) == (200, 0)
+    assert number.read[0][:2] == (channel, channel)

@@ -13,6 +13,7 @@ from pytest_django import DjangoAssertNumQueries
 from conftest import Person
 from instances.models import Instance
 from messaging.chats import merge, touched
+from messaging.chats.tests.conftest import Said
 from messaging.models import Chat, Contact, Message
 
 pytestmark = pytest.mark.django_db
@@ -96,6 +97,22 @@ def test_two_chats_of_one_person_become_one(instance: Instance, receive: Make, m
         merge(instance.id, LID, PHONE)
         assert chats() == [(PHONE, LID, 1)]
     assert Chat.objects.get().last_message_id == last.id
+
+
+def test_what_is_unread_in_two_chats_of_one_person_stays_so(
+    alice: Person, instance: Instance, receive: Make, number: Said
+) -> None:
+    """Whichever was read last: no mark hides what came before it to the other."""
+    unread = receive(instance, chat=LID, sender_phone=None)
+    read = receive(instance, chat_lid=None)
+    alice.client.post(f"/api/messages/{read.id}/read")
+    merge(instance.id, LID, PHONE)
+    assert chats() == [(PHONE, LID, 1)]
+    number.read.clear()
+    answer = alice.client.post(f"/api/chats/{Chat.objects.get().id}/read")
+    assert (answer.json()["unread"], [ids for _, _, ids in number.read]) == (0, [(unread.wa_id,)])
+    receive(instance)
+    assert chats() == [(PHONE, LID, 1)]
 
 
 def test_a_message_to_an_lid_goes_to_the_chat_of_the_known_number(instance: Instance, make_message: Make) -> None:
