@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections import deque
 from collections.abc import Collection, Sequence
 from concurrent.futures import Future
 from datetime import datetime
@@ -19,7 +18,9 @@ from instances import settings
 from instances.holding.attachments import attach
 from instances.holding.commands import Commands
 from instances.holding.hand_over import as_holder_sees_it
+from instances.holding.intake import Intake
 from instances.holding.linking import Link
+from instances.holding.replaying import replay_own
 from instances.holding.writer import LeaseLost, Writer
 from instances.models import Instance
 from instances.states import ENDED, State
@@ -27,14 +28,14 @@ from instances.whatsapp.client import Client
 from instances.whatsapp.failures import SendFailed
 from instances.whatsapp.files import Place, RemoteFile
 from instances.whatsapp.jids import Jid, parse
-from instances.whatsapp.news import GroupInfo, Receipt, Sent, StateChange
+from instances.whatsapp.news import GroupInfo, News, Receipt, Sent, StateChange, Typing
 from instances.whatsapp.store import Store
-from instances.whatsapp.translating import STREAM_ERROR, codes, translate
+from instances.whatsapp.translating import FACTS, STREAM_ERROR, codes, translate
 
 log = structlog.get_logger(__name__)
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 60.0
 _QUIET_SECONDS, _DRAIN_SECONDS = 0.3, 15.0
-_UNWRITTEN_RECEIPTS, _CROWD_SECONDS = 100, 0.2
+_CROWD_SECONDS = 0.2
 LINK_WINDOW_SECONDS = 3600.0  # QR codes are renewed for so long; then connect must be called again
 
 
@@ -48,6 +49,7 @@ class Connection:
         self._codes = codes(history=wanted.history.days > 0, typing=wanted.receive.typing)
         self._device_jid, self._link_phone = instance.device_jid, instance.link_phone
         self._writer = writer
+        self._intake: Intake | None = None
         self._stopping = threading.Event()
         self._paused = threading.Event()  # set: end the present attempt's pause early
         self._client: Client | None = None
@@ -58,7 +60,6 @@ class Connection:
         self._held_since = time.monotonic()
         self._pause = _FIRST_PAUSE_SECONDS
         self.commands = Commands(self)
-        self._unwritten: deque[Future[Any]] = deque()  # receipts on their way to the database
         self._attachments = [make(self) for make in attach]
         self._thread = threading.Thread(target=self._run, name=f"number-{instance.id}", daemon=True)
 
@@ -90,12 +91,15 @@ class Connection:
         self._stopping.set()
         self._paused.set()
         self._disconnect(deadline)
+        if intake := self._intake:
+            intake.wait(deadline)
         self._end_thread(deadline)
 
     def abandon(self) -> None:
-        """The lease is lost: get off the network now. What is still reported is refused by the writer."""
+        """The lease is lost: get off the network now. What was confirmed to WhatsApp goes to the journal."""
         self._stopping.set()
         self._paused.set()
+        self._disconnect(time.monotonic() + _DRAIN_SECONDS)
         self._end_thread(time.monotonic() + _DRAIN_SECONDS)
 
     def _end_thread(self, deadline: float) -> None:
@@ -106,6 +110,9 @@ class Connection:
             self._thread.join(0.2)
 
     def _disconnect(self, deadline: float) -> None:
+        """Close the socket, and take over what the library still holds."""
+        if intake := self._intake:
+            intake.release()
         client = self._client
         if client is None:
             return
@@ -159,6 +166,8 @@ class Connection:
     def _run(self) -> None:
         structlog.contextvars.bind_contextvars(instance=self.instance_id)
         try:
+            replay_own(self.instance_id, self._writer)
+            self._intake = Intake(self.instance_id, self.epoch, self._writer)
             while not self._stopping.is_set():
                 if not self._device_jid and not self._link_number():
                     break
@@ -172,6 +181,9 @@ class Connection:
             log.warning("lease_lost")
         except Exception:
             log.exception("connection_failed")
+        finally:
+            if self._intake:
+                self._intake.end()
 
     def _write(self, value: Any) -> None:
         self.write(value).result()
@@ -227,35 +239,47 @@ class Connection:
         self._pause = min(self._pause * 2, _LONGEST_PAUSE_SECONDS)
 
     def _on_event(self, code: int, raw: bytes) -> None:
-        """News from the library; the next ones wait until these are committed, or a hundred receipts are not."""
+        """News from the library. It confirms to WhatsApp what waits for us to return, so that must not be long."""
+        assert self._intake is not None
+        fact = code in FACTS
+        kept = fact and self._intake.keep(code, raw)
         self._last_event = time.monotonic()
-        news = translate(code, raw)
+        news: News | None = None
+        try:
+            news = translate(code, raw)
+        finally:
+            if kept and news is None:
+                self._intake.drop()
         if news is None:
             return
-        for attachment in self._attachments:
-            attachment.seen(news)
+        self._show(news)
         if isinstance(news, StateChange):
             self._on_state(code, news)
-        elif isinstance(news, Receipt):
-            self._write_behind(news)
         else:
-            self._write(news)
+            urgent = not (isinstance(news, Typing) or self._is_crowd(news))
+            self._intake.write(news, len(raw), kept=kept, urgent=urgent, wait=fact and not kept)
         self._last_event = time.monotonic()
 
-    def _write_behind(self, news: Receipt) -> None:
-        """Receipts come in crowds: with a commit for each, more of them would wait in the library, which loses them."""
-        crowd = self._last_event - self._last_receipt < _CROWD_SECONDS and len(self._unwritten) < _UNWRITTEN_RECEIPTS
-        self._last_receipt = self._last_event
-        self._unwritten.append(self.write(news, urgent=not crowd))
-        while self._unwritten and (self._unwritten[0].done() or len(self._unwritten) > _UNWRITTEN_RECEIPTS):
-            self._unwritten.popleft().result()
+    def _show(self, news: News) -> None:
+        for attachment in self._attachments:
+            try:
+                attachment.seen(news)
+            except Exception:
+                log.exception("news_not_seen")  # it must be written all the same
+
+    def _is_crowd(self, news: News) -> bool:
+        """Whether it is one of many receipts, which are written together."""
+        if not isinstance(news, Receipt):
+            return False
+        before, self._last_receipt = self._last_receipt, self._last_event
+        return self._last_event - before < _CROWD_SECONDS
 
     def _on_state(self, code: int, reported: StateChange) -> None:
         change = as_holder_sees_it(reported, self.epoch, time.monotonic() - self._held_since)
         self._online = change.state == State.CONNECTED
         if change.state == State.RECONNECTING:
             metrics.RECONNECTS.inc(change.reason)
-        self._write(change)
+        self.write(change)  # committed later; nothing that WhatsApp has confirmed may wait for it
         if self._online:
             self._pause = _FIRST_PAUSE_SECONDS
             for attachment in self._attachments:

@@ -17,12 +17,15 @@ from instances.holding import attachments, lease
 from instances.holding.commands import Command
 from instances.holding.connection import Connection
 from instances.holding.handlers import HANDLERS, Release
+from instances.holding.replaying import replay_abandoned
 from instances.holding.writer import Writer, handlers
 from instances.models import Instance
 from instances.states import Wanted
 
 log = structlog.get_logger(__name__)
 _LOOK_SECONDS, _FIND_WORK_SECONDS = 1.0, 0.5  # so at every look
+# When to look for what killed workers left on this disk; after the numbers claimed at the start have taken theirs.
+_FIRST_REPLAY_SECONDS, _REPLAY_SECONDS = 5.0, 60.0
 _MARGIN_SECONDS = 2.0  # before the lease's end we must be off the network
 
 
@@ -43,10 +46,12 @@ class Holder:
         self._looked_for_work = 0.0
         self._thread = threading.Thread(target=self._run, name="holder", daemon=True)
         self._fence = threading.Thread(target=self._watch_lease, name="lease-fence", daemon=True)
+        self._replays = threading.Thread(target=self._replay, name="replay", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
         self._fence.start()
+        self._replays.start()
 
     def wake(self, instance_ids: list[str]) -> None:
         """Look at these instances now; none means: look for numbers to claim."""
@@ -154,6 +159,15 @@ class Holder:
         for instance_id in found:
             if number := self._numbers.get(instance_id):
                 number.wake()
+
+    def _replay(self) -> None:
+        pause = _FIRST_REPLAY_SECONDS
+        while not self._stopping.wait(pause):
+            pause = _REPLAY_SECONDS
+            try:
+                replay_abandoned(self._writer)
+            except Exception:
+                log.exception("replay_failed")
 
     # --- the fence --------------------------------------------------------------------------
 

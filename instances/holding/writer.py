@@ -3,7 +3,7 @@
 A caller hands in an item and gets a Future that is done when the item is committed. All that waits is
 written in one transaction: first the leases of the instances concerned are checked and locked, then the
 items go to the handlers of their types in order. So a hundred numbers share few commits, and nothing is
-written by a worker that has lost the number.
+written by a worker that has lost the number, but for facts: what a number was told.
 
 A group is made up of what came while the one before was written. If nobody waits for any of it, it waits a
 little longer: one transaction more costs far more than one item more.
@@ -36,10 +36,10 @@ class LeaseLost(Exception):
 
 
 class Item(NamedTuple):
-    """One thing to write for an instance held in an epoch."""
+    """One thing to write for an instance held in an epoch; None for a fact, which is true whoever holds it."""
 
     instance_id: str
-    epoch: int
+    epoch: int | None
     value: Any
 
 
@@ -67,8 +67,10 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._thread.start()
 
-    def submit(self, instance_id: str, epoch: int, value: Any, *, urgent: bool = True) -> Future[Any]:
+    def submit(self, instance_id: str, epoch: int | None, value: Any, *, urgent: bool = True) -> Future[Any]:
         """Have a value written; the Future raises LeaseLost or what the value's handler raised.
+
+        Without an epoch it is written without the lease, and LeaseLost says that there is no such instance.
 
         What is not urgent may wait some milliseconds for company. Values are written in the order they came.
         """
@@ -155,7 +157,7 @@ class Writer:
         drafts: list[events.Draft] = []
         for kind, run in groupby(items, key=lambda item: type(item.value)):
             batch = list(run)
-            current = [item for item in batch if (found := held.get(item.instance_id)) and found.epoch == item.epoch]
+            current = [item for item in batch if self._may_write(item, held)]
             written = handlers[kind](current, held) if current else Written([], [])
             done = iter(written.results)
             keep = {id(item) for item in current}
@@ -164,6 +166,12 @@ class Writer:
         events.append(drafts)
         return results
 
-    def _lock(self, ids: Iterable[str]) -> dict[str, Instance]:
-        query = Instance.objects.select_for_update(no_key=True).filter(pk__in=sorted(ids), holder_id=self._worker_id)
+    def _may_write(self, item: Item, locked: dict[str, Instance]) -> bool:
+        if (found := locked.get(item.instance_id)) is None:
+            return False
+        return item.epoch is None or (found.holder_id, found.epoch) == (self._worker_id, item.epoch)
+
+    @staticmethod
+    def _lock(ids: Iterable[str]) -> dict[str, Instance]:
+        query = Instance.objects.select_for_update(no_key=True).filter(pk__in=sorted(ids))
         return {instance.id: instance for instance in query.order_by("pk")}

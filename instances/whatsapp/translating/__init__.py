@@ -16,6 +16,8 @@ from instances.whatsapp.translating.receipts import receipt, typing
 from instances.whatsapp.translating.states import banned, refused
 
 CONNECTED, STREAM_ERROR, HISTORY, MESSAGE, RECEIPT, TYPING, UNDECRYPTABLE = 3, 11, 13, 17, 18, 19, 44
+# What is confirmed to WhatsApp, which does not repeat it.
+FACTS = frozenset({HISTORY, MESSAGE, RECEIPT, UNDECRYPTABLE})
 
 
 def _history(raw: bytes) -> HistoryBlob:
