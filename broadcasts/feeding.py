@@ -38,7 +38,8 @@ log = structlog.get_logger(__name__)
 WINDOW = 40  # a lane with so many unsent messages gets no more, so that a pause or a cancel leaves few behind
 BATCH = 20
 _ROUND = 500  # broadcasts
-_PAUSE_SECONDS = 0.03  # between two looks at lanes that are full
+_PAUSE_SECONDS = 0.03  # between two looks when nothing is due at this moment
+_FULL = timedelta(seconds=0.1)  # until the next look at lanes that are full
 _ENDING, _HELD = timedelta(seconds=1), timedelta(seconds=15)
 _RETRY = timedelta(seconds=5)
 _LOOK_AGAIN = timedelta(seconds=60)  # during quiet hours, whose end moves when clocks are changed
@@ -63,19 +64,18 @@ class Overtaken(Exception):
 def run(seconds: float) -> None:
     """Feed what is due, in turns, until nothing is or the time is over."""
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        done = turns()
-        if done is None:
+    while (left := deadline - time.monotonic()) > 0:
+        if turns():
+            continue
+        if not _due(timezone.now() + timedelta(seconds=left)).exists():
             return
-        if not done:
-            time.sleep(_PAUSE_SECONDS)
+        time.sleep(_PAUSE_SECONDS)
 
 
-def turns() -> int | None:
-    """A turn for each broadcast that is due; how much was done, or None if none was due."""
+def turns() -> int:
+    """A turn for each broadcast that is due; how much was done."""
     now = timezone.now()
-    due = list(_due(now)[:_ROUND])
-    return sum(_turn_of(broadcast, now) for broadcast in due) if due else None
+    return sum(_turn_of(broadcast, now) for broadcast in _due(now)[:_ROUND])
 
 
 def _due(now: datetime) -> Any:
@@ -151,7 +151,7 @@ def _feed(broadcast: Broadcast, now: datetime) -> int:
         return _pause(broadcast, problem, now)
     rows = rows[: sum(room.values())]
     if not rows:
-        return 0
+        return _wait(broadcast, now + _FULL)  # behind the others, who may have lanes with room
     return _send(broadcast, rows, room, now)
 
 

@@ -35,7 +35,9 @@ class Rule(NamedTuple):
 
 
 RULES: dict[str, Rule] = {
-    Kind.IMAGE: Rule(IMAGES, 16 * MB, 16 * MB, "JPEG and PNG as they are; the others, and turned ones, as JPEG"),
+    Kind.IMAGE: Rule(
+        IMAGES, 16 * MB, 16 * MB, "JPEG and PNG with the pixels they have; the others, and turned ones, as JPEG"
+    ),
     Kind.VIDEO: Rule(VIDEOS, 100 * MB, 64 * MB, "MP4 with H.264 and AAC as it is; the others are converted"),
     Kind.GIF: Rule(VIDEOS | {"image/gif", "image/webp"}, 64 * MB, 16 * MB, "MP4 without sound"),
     Kind.ROUND: Rule(VIDEOS, 64 * MB, 16 * MB, "square MP4, at most 60 seconds"),

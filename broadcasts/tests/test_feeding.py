@@ -193,6 +193,17 @@ def test_running_broadcasts_take_turns(make: Make) -> None:
     assert list(of).count(small["id"]) == 2
 
 
+def test_one_whose_lanes_are_full_goes_behind_the_others(make: Make) -> None:
+    full = make(recipients=to(*range(feeding.WINDOW + 1)))
+    for _ in range(2):
+        feed(full["id"])
+    assert Message.objects.count() == feeding.WINDOW
+    before = timezone.now()
+    feed(full["id"])
+    assert Message.objects.count() == feeding.WINDOW
+    assert Broadcast.objects.filter(next_at__gt=before).exists()
+
+
 def test_one_that_fails_does_not_stop_the_others(make: Make) -> None:
     broken, good = make(name="broken"), make(name="good")
     Broadcast.objects.filter(pk=broken["id"]).update(quiet_hours={"no": "hours"})

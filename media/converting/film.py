@@ -22,14 +22,17 @@ _SOUND_RATE = 44_100
 
 
 def video(job: Job) -> Made:
-    """MP4 with H.264 and AAC stays as it is; other files that hold these are packed anew, the rest is converted."""
+    """MP4 with H.264 and AAC stays as it is; other files that hold these, and those that say where they were taken,
+    are packed anew; the rest is converted.
+    """
     with open_source(job) as source:
         pictures = _pictures(source)
         sound = source.streams.audio[0] if source.streams.audio else None
         made = _measured(source, pictures, job)
         plain = _is_plain(pictures) and (sound is None or sound.codec_context.name == "aac")
+        placed = any("location" in name.lower() for name in source.metadata)
     if plain and job.mime_type in _MP4 and made.seconds is not None:
-        if job.mime_type != "video/mp4":
+        if placed or job.mime_type != "video/mp4":
             _repack(job)
             made.converted = True
         return made

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+import struct
 import warnings
 from collections.abc import Iterator
 from typing import IO
 
-from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
+from PIL import Image, ImageOps, ImageSequence, JpegImagePlugin, PngImagePlugin, UnidentifiedImageError
 
 from media.converting.job import Job, Made, Refused
 
@@ -67,18 +68,51 @@ def flat(image: Image.Image) -> Image.Image:
 
 
 def image(job: Job) -> Made:
-    """JPEG and PNG stay as they are unless they are turned by their EXIF data; the rest becomes JPEG."""
+    """JPEG and PNG keep their pixels unless they are turned by their EXIF data; the rest becomes JPEG.
+
+    What stands beside the pixels goes, as in WhatsApp's own clients: EXIF says where a picture was taken.
+    """
     source = opened(job.source, job.mime_type)
-    turned = source.getexif().get(_ORIENTATION, 1) != 1
-    as_it_is = job.mime_type in ("image/jpeg", "image/png") and not turned and source.mode != "CMYK"
+    turned = _orientation(source) != 1
     source.load()
-    upright = ImageOps.exif_transpose(source)
+    upright = ImageOps.exif_transpose(source) if turned else source
     made = Made(job.mime_type, False, None, upright.width, upright.height, thumbnail(upright))
-    if as_it_is:
-        return made
-    flat(upright).save(job.target, "JPEG", quality=90)
-    made.mime_type, made.converted = "image/jpeg", True
+    profile = source.info.get("icc_profile")
+    if job.mime_type == "image/png" and not turned:
+        if _tells_more(source):
+            source.save(job.target, "PNG", icc_profile=profile)
+            made.converted = True
+    elif job.mime_type != "image/jpeg" or turned or source.mode == "CMYK":
+        keep = profile if source.mode in ("RGB", "RGBA") else None
+        flat(upright).save(job.target, "JPEG", quality=90, icc_profile=keep, comment=b"")
+        made.mime_type, made.converted = "image/jpeg", True
+    elif _tells_more(source):
+        # A picture in several parts (MPO) cannot be saved with the tables it has.
+        quality = "keep" if source.format == "JPEG" else 95
+        source.save(job.target, "JPEG", quality=quality, icc_profile=profile, comment=b"")  # type: ignore[arg-type]
+        made.converted = True
     return made
+
+
+def _orientation(source: Image.Image) -> int:
+    """How EXIF says that the picture is turned; 1, not at all, where that cannot be read."""
+    try:
+        return int(source.getexif().get(_ORIENTATION, 1))
+    except (OSError, SyntaxError, TypeError, ValueError, struct.error):
+        return 1
+
+
+def _tells_more(source: Image.Image) -> bool:
+    """Whether a loaded JPEG or PNG has more than pixels and how to show them."""
+    if isinstance(source, JpegImagePlugin.JpegImageFile):
+        return source.format != "JPEG" or any(not _only_shows(name, data) for name, data in source.applist)
+    assert isinstance(source, PngImagePlugin.PngImageFile)
+    return bool(source.text or source.private_chunks or source.info.keys() & {"exif", "xmp"})
+
+
+def _only_shows(name: str, data: bytes) -> bool:
+    """Whether a part of a JPEG is needed to show it: its measures, its colours."""
+    return name in ("APP0", "APP14") or (name == "APP2" and data.startswith(b"ICC_PROFILE\0"))
 
 
 def sticker(job: Job) -> Made:

@@ -17,7 +17,8 @@ import av
 import pytest
 from django.conf import settings
 from django.core.files.storage import default_storage
-from PIL import Image
+from PIL import Image, ImageChops, ImageCms
+from PIL.PngImagePlugin import PngInfo
 
 from conftest import Person
 from media import renditions, services
@@ -93,6 +94,63 @@ def test_a_turned_photograph_is_put_upright(made: Made) -> None:
     rendition = made(picture((64, 48), exif=exif), "image")
     assert (rendition.width, rendition.height) == (48, 64)
     assert Image.open(io.BytesIO(file_of(rendition))).size == (48, 64)
+
+
+def place() -> Image.Exif:
+    """What a camera writes of where it was."""
+    exif = Image.Exif()
+    exif[0x010F] = "Camera of Ada"
+    exif.get_ifd(0x8825)[2] = (52.0, 30.0, 58.0)
+    return exif
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG"])
+def test_what_stands_beside_the_pixels_is_not_sent(made: Made, form: str) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    words = PngInfo()
+    words.add_itxt("XML:com.adobe.xmp", "<x>Main Street 1</x>")
+    more: dict[str, Any] = {"pnginfo": words} if form == "PNG" else {"comment": b"Main Street 1", "xmp": b"<x>Ada</x>"}
+    given = picture(form=form, exif=place(), icc_profile=profile, **more)
+    rendition = made(given, "image")
+    sent = file_of(rendition)
+    shown = Image.open(io.BytesIO(sent))
+    shown.load()
+    assert (shown.format, rendition.mime_type) == (form, f"image/{form.lower()}")
+    assert not shown.getexif()
+    assert shown.info["icc_profile"] == profile
+    assert not any(word in sent for word in (b"Ada", b"Street", b"Exif"))
+    assert any(word in given for word in (b"Ada", b"Street"))
+    difference = ImageChops.difference(shown, Image.open(io.BytesIO(given)))
+    assert max(high for _, high in difference.getextrema()) <= 2  # type: ignore[misc]
+
+
+def test_nothing_of_a_turned_photograph_but_its_pixels_is_sent(made: Made) -> None:
+    exif = place()
+    exif[0x0112] = 3
+    sent = file_of(made(picture(exif=exif, comment=b"Main Street 1"), "image"))
+    assert not any(word in sent for word in (b"Ada", b"Street", b"Exif"))
+
+
+def test_a_photograph_whose_exif_data_is_broken_is_sent_without(made: Made) -> None:
+    rendition = made(picture(exif=b"Exif\0\0MM\0*\xff\xff\xff\xffnonsense"), "image")
+    assert rendition.status == "ready"
+    assert b"nonsense" not in file_of(rendition)
+
+
+def test_a_video_does_not_say_where_it_was_taken(made: Made) -> None:
+    out = io.BytesIO()
+    with av.open(io.BytesIO(video())) as source, av.open(out, "w", format="mp4") as target:
+        target.metadata["location"] = "+52.5163+013.3777/"
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(source.streams.video[0]):
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+    assert b"loci" in out.getvalue()
+    sent = file_of(made(out.getvalue(), "video"))
+    assert b"loci" not in sent
+    with av.open(io.BytesIO(sent)) as result:
+        assert sum(1 for _ in result.decode(video=0)) == 10
 
 
 @pytest.mark.parametrize("form", ["WEBP", "GIF", "BMP", "AVIF"])
