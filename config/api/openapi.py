@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from collections import Counter
 from collections.abc import Iterable
@@ -14,31 +13,24 @@ from typing import Any, NamedTuple, cast
 import msgspec
 import uritemplate
 from django.conf import settings
-from django.db.models import TextChoices
 from django.urls import URLPattern
 from drf_spectacular import generators, openapi
-from drf_spectacular.extensions import (
-    OpenApiSerializerExtension,
-    OpenApiSerializerFieldExtension,
-)
-from drf_spectacular.plumbing import ComponentIdentity, ResolvedComponent
 from drf_spectacular.utils import Direction
-from rest_framework.fields import CharField
 from rest_framework.views import APIView  # noqa: TID251 (only a type)
 
+from config.api.components import REF
 from config.api.operations import Operation, ProblemDetails, Tag, operation_of, schema_of
 from config.api.problems import CATALOGUE, CONTENT_TYPE
-from config.api.serializers import NOT_BLANK, Input
+from config.api.serializers import Input
 
 _PLAIN_MODULES = ("config.api.health", "config.api.metrics")
-_NO_NULL = r"^[^\u0000]*$"
-_REF = "#/components/schemas/{name}"
 _EVERYWHERE = ["X-Request-Id", "RateLimit", "RateLimit-Policy"]
 _WORDS = {
     200: "Done.",
     201: "Created.",
     202: "Accepted.",
     204: "Done; no body.",
+    206: "A part of it.",
     302: "It is elsewhere.",
     503: "Unhealthy.",
 }
@@ -230,7 +222,7 @@ class AutoSchema(openapi.AutoSchema):
         answer, media = self.described.answers[status], {}
         if answer is not None:
             media["application/json"] = {"schema": self._component(answer, "response")}
-        if status == 200:
+        if status in (200, 206):
             media |= {name: {"schema": dict(schema)} for name, schema in self.described.media.items()}
         return response | ({"content": media} if media else {})
 
@@ -245,107 +237,13 @@ def _headers(names: Iterable[str]) -> dict[str, Any]:
 
 def _refusal(status: int, codes: list[str]) -> dict[str, Any]:
     narrowed = {"properties": {"status": {"const": status}, "code": {"enum": codes}}}
-    schema = {"allOf": [{"$ref": _REF.format(name="ProblemDetails")}, narrowed]}
+    schema = {"allOf": [{"$ref": REF.format(name="ProblemDetails")}, narrowed]}
     names = _EVERYWHERE + (["Retry-After"] if status in (409, 429, 503) else [])
     return {
         "description": "\n".join(f"- `{code}`: {CATALOGUE[code][1]}" for code in codes),
         "headers": _headers(names),
         "content": {CONTENT_TYPE: {"schema": schema}},
     }
-
-
-def _choices(kind: type) -> dict[str, Any]:
-    """Django's choices are enumerations that msgspec does not know as such."""
-    if issubclass(kind, TextChoices):
-        return {"type": "string", "enum": kind.values}
-    raise NotImplementedError(kind)
-
-
-class StructSchema(OpenApiSerializerExtension):
-    """msgspec structs, as bodies and as answers; the structs inside become components of their own.
-
-    A struct with ``alternatives`` (tagged structs) is one of these; the first one's tag may be left out.
-    """
-
-    target_class = msgspec.Struct
-    match_subclasses = True
-
-    def get_name(self, auto_schema: openapi.AutoSchema, direction: Direction) -> str:
-        return cast(str, self.target.__name__)
-
-    def get_identity(self, auto_schema: openapi.AutoSchema, direction: Direction) -> Any:
-        return ComponentIdentity(self.target.__name__)
-
-    def map_serializer(self, auto_schema: openapi.AutoSchema, direction: Direction) -> dict[str, Any]:
-        """Raises ValueError for two structs of one name."""
-        kinds = getattr(self.target, "alternatives", ())
-        _, components = msgspec.json.schema_components(
-            [*kinds] or [self.target], schema_hook=_choices, ref_template=_REF
-        )
-        name = self.get_name(auto_schema, direction)
-        if kinds:
-            components[name] = _one_of(self.target, kinds, components)
-        for other in components.keys() - {name}:
-            part = ResolvedComponent(other, ResolvedComponent.SCHEMA, components[other], ComponentIdentity(other))
-            auto_schema.registry.register_on_missing(part)
-            if auto_schema.registry[part].schema not in (None, components[other]):
-                raise ValueError(f"two different shapes are named {other}")
-        return cast("dict[str, Any]", components[name])
-
-
-def _one_of(kind: type, kinds: Iterable[Any], components: dict[str, Any]) -> dict[str, Any]:
-    """One of several structs by their tag; the first is also meant when there is none."""
-    names = {one.__struct_config__.tag: one.__name__ for one in kinds}
-    field = next(iter(kinds)).__struct_config__.tag_field
-    components[next(iter(names.values()))]["required"].remove(field)
-    mapping = {tag: _REF.format(name=name) for tag, name in names.items()}
-    return {
-        "description": inspect.getdoc(kind),
-        "oneOf": [{"$ref": reference} for reference in mapping.values()],
-        "discriminator": {"propertyName": field, "mapping": mapping},
-    }
-
-
-def _without_alternatives(schema: dict[str, Any]) -> dict[str, Any]:
-    """A text that may be blank, in one schema where drf-spectacular makes two."""
-    match schema:
-        case {"oneOf": [{"type": "string"} as text, {"type": "string", "maxLength": 0}], **others}:
-            return text | others
-    return schema
-
-
-class InputSchema(OpenApiSerializerExtension):
-    """Request bodies refuse what they do not know."""
-
-    target_class = Input
-    match_subclasses = True
-
-    def map_serializer(self, auto_schema: openapi.AutoSchema, direction: Direction) -> dict[str, Any]:
-        schema = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)
-        properties = {name: _without_alternatives(value) for name, value in schema["properties"].items()}
-        schema |= {"properties": properties, "additionalProperties": False, **self.target.json_schema}
-        if self.target.partial:
-            schema.pop("required", None)
-        schema.pop("description", None)
-        own_words = vars(type(self.target)).get("__doc__")
-        return schema | ({"description": own_words} if own_words else {})
-
-
-class CharFieldSchema(OpenApiSerializerFieldExtension):
-    """Texts have no null characters and, unless they may be blank, something besides spaces.
-
-    A field that takes less than any text says so in ``json_schema``.
-    """
-
-    target_class = CharField
-    match_subclasses = True
-
-    def map_serializer_field(self, auto_schema: openapi.AutoSchema, direction: Direction) -> dict[str, Any]:
-        schema = auto_schema._map_serializer_field(self.target, direction, bypass_extensions=True)
-        if isinstance(schema.get("type"), list):
-            schema["type"] = "string"  # whoever asked adds the null once more
-        general = {"pattern": _NO_NULL} if self.target.allow_blank else {"minLength": 1, "pattern": NOT_BLANK}
-        return general | schema | getattr(self.target, "json_schema", {})
 
 
 class _PlainView(APIView):

@@ -73,7 +73,7 @@ class Operation:
     """One method of one route.
 
     ``answers`` are those of success; what every route may refuse with is added, ``problems`` are the codes
-    beyond. ``media`` are other forms of the 200, ``{media type: JSON schema}``, ``body_media`` of the body. ``paged``
+    beyond. ``media`` are other forms of a 200 or 206, ``{media type: schema}``, ``body_media`` of the body. ``paged``
     adds limit and cursor, ``query`` the fields of an input. ``example`` is a body, ``examples`` are some by name. A
     ``plain`` view takes no heed of ``Accept``.
     """

@@ -73,6 +73,7 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "length_required": (411, "The request needs a Content-Length"),
     "body_too_large": (413, "The request body is too large"),
     "unsupported_media_type": (415, "The content type is not supported"),
+    "range_not_satisfiable": (416, "The file does not have the bytes that were asked for"),
     "not_on_whatsapp": (422, "The number is not on WhatsApp"),
     "phone_refused": (422, "The virtual phone cannot send this"),
     "no_recipients": (422, "The broadcast has no recipient that it may be sent to"),

@@ -86,10 +86,17 @@ OPERATIONS: Operations = {
     ),
     views.ContentView.get: Operation(
         "The content of a file",
-        "Where S3 keeps the files, it is a redirect to there.",
-        answers={200: None, 302: None},
+        "Or the part of it that a `Range` asks for. Where S3 keeps the files, it is a redirect to there.",
+        answers={200: None, 206: None, 302: None},
         media=dict.fromkeys((*SHOWN, OCTETS), _BYTES),
-        problems=["media_not_stored", "not_found", "unknown_parameter", "rate_limited", "unavailable"],
+        problems=[
+            "media_not_stored",
+            "range_not_satisfiable",
+            "not_found",
+            "unknown_parameter",
+            "rate_limited",
+            "unavailable",
+        ],
         plain=True,
     ),
 }

@@ -113,7 +113,7 @@ class ContentView(APIView):
         media = access.one(actor_of(request), media_id)
         serving.check_stored(media)
         link = signing.direct_link(media)
-        return HttpResponseRedirect(link) if link else serving.response(media)
+        return HttpResponseRedirect(link) if link else serving.response(media, request._request)
 
 
 def show(request: HttpRequest, token: str) -> HttpResponseBase:
@@ -122,4 +122,4 @@ def show(request: HttpRequest, token: str) -> HttpResponseBase:
     media = Media.objects.filter(pk=media_id, status=Status.STORED).first() if media_id else None
     if media is None:
         raise Problem("not_found", "There is no such file, or the link has expired.")
-    return HttpResponse(status=405) if request.method not in ("GET", "HEAD") else serving.response(media)
+    return HttpResponse(status=405) if request.method not in ("GET", "HEAD") else serving.response(media, request)

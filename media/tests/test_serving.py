@@ -33,6 +33,49 @@ def test_a_signed_link_opens_a_file_without_credentials(alice: Person, anonymous
     assert found["url_expires_at"]
 
 
+@pytest.mark.parametrize(
+    ("asked", "status", "got", "where"),
+    [
+        ("bytes=0-3", 206, b"0123", "bytes 0-3/10"),
+        ("bytes=4-", 206, b"456789", "bytes 4-9/10"),
+        ("bytes=-3", 206, b"789", "bytes 7-9/10"),
+        ("bytes=-30", 206, b"0123456789", "bytes 0-9/10"),
+        ("bytes=8-99999", 206, b"89", "bytes 8-9/10"),
+        ("bytes=9-9", 206, b"9", "bytes 9-9/10"),
+        ("bytes=10-", 416, None, "bytes */10"),
+        ("bytes=-0", 416, None, "bytes */10"),
+        ("bytes=5-2", 200, b"0123456789", None),
+        ("bytes=0-1,4-5", 200, b"0123456789", None),
+        ("bytes=-", 200, b"0123456789", None),
+        ("bytes=x-1", 200, b"0123456789", None),
+        ("lines=0-1", 200, b"0123456789", None),
+        (f"bytes={'9' * 5000}-", 200, b"0123456789", None),
+    ],
+)
+def test_players_get_the_part_they_ask_for(
+    alice: Person, anonymous: APIClient, stored: Stored, asked: str, status: int, got: bytes | None, where: str | None
+) -> None:
+    media = stored(alice, b"0123456789")
+    link = urlsplit(alice.client.get(f"/api/media/{media.id}").json()["url"]).path
+    for client, path in ((anonymous, link), (alice.client, f"/api/media/{media.id}/content")):
+        answer: Any = client.get(path, HTTP_RANGE=asked)
+        assert (answer.status_code, answer.headers.get("Content-Range")) == (status, where)
+        if got is None:
+            assert_problem(answer, 416, "range_not_satisfiable")
+            continue
+        assert (content_of(answer), answer["Content-Length"]) == (got, str(len(got)))
+        assert (answer["Accept-Ranges"], answer["X-Content-Type-Options"]) == ("bytes", "nosniff")
+
+
+def test_a_part_of_another_file_than_was_meant_is_not_given(alice: Person, stored: Stored) -> None:
+    path = f"/api/media/{stored(alice, b'0123456789').id}/content"
+    whole = alice.client.get(path)
+    assert content_of(whole) == b"0123456789"
+    for meant, status in ((whole["ETag"], 206), ('"another"', 200), ("Wed, 21 Oct 2015 07:28:00 GMT", 200)):
+        answer = alice.client.get(path, HTTP_RANGE="bytes=0-1", HTTP_IF_RANGE=meant)
+        assert (answer.status_code, content_of(answer)) == (status, b"01" if status == 206 else b"0123456789")
+
+
 def test_a_link_ends_with_its_time_its_key_and_its_file(
     alice: Person, anonymous: APIClient, stored: Stored, settings: Settings
 ) -> None:
