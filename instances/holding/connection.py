@@ -28,14 +28,13 @@ from instances.whatsapp.client import Client
 from instances.whatsapp.failures import SendFailed
 from instances.whatsapp.files import Place, RemoteFile
 from instances.whatsapp.jids import Jid, parse
-from instances.whatsapp.news import GroupInfo, News, Receipt, Sent, StateChange, Typing
+from instances.whatsapp.news import GroupInfo, News, Sent, StateChange
 from instances.whatsapp.store import Store
-from instances.whatsapp.translating import FACTS, STREAM_ERROR, codes, translate
+from instances.whatsapp.translating import STATES, STREAM_ERROR, codes, translate
 
 log = structlog.get_logger(__name__)
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 60.0
 _QUIET_SECONDS, _DRAIN_SECONDS = 0.3, 15.0
-_CROWD_SECONDS = 0.2
 LINK_WINDOW_SECONDS = 3600.0  # QR codes are renewed for so long; then connect must be called again
 
 
@@ -56,7 +55,7 @@ class Connection:
         self._link: Link | None = None
         self._end: StateChange | None = None
         self._online = False
-        self._last_event = self._last_receipt = 0.0
+        self._last_event = 0.0
         self._held_since = time.monotonic()
         self._pause = _FIRST_PAUSE_SECONDS
         self.commands = Commands(self)
@@ -167,7 +166,7 @@ class Connection:
         structlog.contextvars.bind_contextvars(instance=self.instance_id)
         try:
             replay_own(self.instance_id, self._writer)
-            self._intake = Intake(self.instance_id, self.epoch, self._writer)
+            self._intake = Intake(self.instance_id, self.epoch, self._writer, self._seen)
             while not self._stopping.is_set():
                 if not self._device_jid and not self._link_number():
                     break
@@ -239,40 +238,20 @@ class Connection:
         self._pause = min(self._pause * 2, _LONGEST_PAUSE_SECONDS)
 
     def _on_event(self, code: int, raw: bytes) -> None:
-        """News from the library. It confirms to WhatsApp what waits for us to return, so that must not be long."""
+        """News from the library, which hands over the next when this returns."""
         assert self._intake is not None
-        fact = code in FACTS
-        kept = fact and self._intake.keep(code, raw)
         self._last_event = time.monotonic()
-        news: News | None = None
-        try:
-            news = translate(code, raw)
-        finally:
-            if kept and news is None:
-                self._intake.drop()
-        if news is None:
-            return
-        self._show(news)
-        if isinstance(news, StateChange):
-            self._on_state(code, news)
+        if code in STATES:
+            change = translate(code, raw)
+            assert isinstance(change, StateChange)
+            self._on_state(code, change)
         else:
-            urgent = not (isinstance(news, Typing) or self._is_crowd(news))
-            self._intake.write(news, len(raw), kept=kept, urgent=urgent, wait=fact and not kept)
+            self._intake.take(code, raw)
         self._last_event = time.monotonic()
 
-    def _show(self, news: News) -> None:
+    def _seen(self, news: News) -> None:
         for attachment in self._attachments:
-            try:
-                attachment.seen(news)
-            except Exception:
-                log.exception("news_not_seen")  # it must be written all the same
-
-    def _is_crowd(self, news: News) -> bool:
-        """Whether it is one of many receipts, which are written together."""
-        if not isinstance(news, Receipt):
-            return False
-        before, self._last_receipt = self._last_receipt, self._last_event
-        return self._last_event - before < _CROWD_SECONDS
+            attachment.seen(news)
 
     def _on_state(self, code: int, reported: StateChange) -> None:
         change = as_holder_sees_it(reported, self.epoch, time.monotonic() - self._held_since)

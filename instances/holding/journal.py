@@ -37,21 +37,21 @@ class Entry(NamedTuple):
 
 
 class Journal:
-    """The file of one holding. One thread appends; any thread settles."""
+    """The file of one holding. One thread appends, any settles, one forgets and ends."""
 
     def __init__(self, instance_id: str, epoch: int) -> None:
         folder = Path(settings.SESSION_STORE_DIR)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._path = folder / f"{instance_id}.{epoch}{SUFFIX}"
-        self._lock = threading.Lock()
-        self._size = self._unsettled = 0
-        self._ended = self._full = False
+        self._appending, self._settling = threading.Lock(), threading.Lock()
+        self._size = self._appended = self._settled = 0
+        self._full = False
         self._fd = _open_locked(self._path)
 
     def append(self, code: int, raw: bytes) -> bool:
         """Keep an event until it is settled. False, and nothing is kept, when the disk does not take it."""
         record = _HEADER.pack(_MARK, code, len(raw), zlib.crc32(raw)) + raw
-        with self._lock:
+        with self._appending:
             try:
                 written = os.write(self._fd, record)
                 if written < len(record):
@@ -64,30 +64,31 @@ class Journal:
                 return False
             self._full = False
             self._size += written
-            self._unsettled += 1
+            self._appended += 1
             return True
 
     def settle(self) -> None:
-        """One of the kept events is committed, or will never be. With the last one all are forgotten."""
-        with self._lock:
-            self._unsettled -= 1
-            if self._unsettled == 0:
-                self._forget()
+        """One of the kept events is committed, or never will be."""
+        with self._settling:
+            self._settled += 1
+
+    @property
+    def size(self) -> int:
+        """Bytes in the file, settled or not."""
+        return self._size
+
+    def forget(self) -> None:
+        """Empty the file if all is settled. For a quiet moment, since an append would wait for it."""
+        with self._appending:
+            if self._settled == self._appended and self._size:
+                os.ftruncate(self._fd, 0)
+                self._size = 0
 
     def end(self) -> None:
-        """Nothing will be appended any more. The file goes when all is settled."""
-        with self._lock:
-            self._ended = True
-            if self._unsettled == 0:
-                self._forget()
-
-    def _forget(self) -> None:
-        if self._ended:
+        """Close the file, and remove it if all is settled; else it is there for whoever replays it."""
+        if self._settled == self._appended:
             self._path.unlink(missing_ok=True)
-            os.close(self._fd)
-        elif self._size:
-            os.ftruncate(self._fd, 0)
-            self._size = 0
+        os.close(self._fd)
 
 
 class Left:

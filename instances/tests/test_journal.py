@@ -68,24 +68,27 @@ def test_what_is_appended_is_kept_until_all_is_settled(entries: Callable[[], lis
     journal = Journal("ins_1", 1)
     events = [Entry(17, b"one"), Entry(18, b""), Entry(13, os.urandom(100_000))]
     assert all(journal.append(*event) for event in events)
-    journal.settle()
-    assert entries() == events
-    journal.settle()
-    journal.settle()
-    assert entries() == []
+    for _ in events:
+        journal.forget()
+        assert entries() == events
+        journal.settle()
+    journal.forget()
+    assert (entries(), journal.size) == ([], 0)
     assert journal.append(17, b"later")
     assert entries() == [Entry(17, b"later")]
 
 
-def test_the_file_is_its_owners_alone_and_goes_when_all_is_settled(folder: Path) -> None:
+@pytest.mark.parametrize("settled", [True, False])
+def test_the_file_is_its_owners_alone_and_goes_with_the_holding_if_all_is_settled(folder: Path, settled: bool) -> None:
     journal = Journal("ins_1", 1)
     (path,) = left_behind()
     assert (stat.S_IMODE(path.stat().st_mode), stat.S_IMODE(folder.stat().st_mode)) == (0o600, 0o700)
     journal.append(17, b"one")
+    if settled:
+        journal.settle()
     journal.end()
-    assert path.exists()
-    journal.settle()
-    assert left_behind() == []
+    assert path.exists() is not settled
+    assert settled or Left.take(path)
 
 
 def test_a_file_belongs_to_its_holding_while_that_lives(folder: Path) -> None:
@@ -185,18 +188,33 @@ def blobs(running_writer: Writer) -> Blobs:
 
 
 @pytest.fixture
-def taking(blobs: Blobs, running_writer: Writer, held: Instance) -> Iterator[Intake]:
-    made = Intake(held.id, 1, running_writer)
+def untranslated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every event is history, and says what its bytes say."""
+    for module in (intake, replaying):
+        monkeypatch.setattr(module, "translate", lambda code, raw: HistoryBlob(raw) if raw else None)
+
+
+@pytest.fixture
+def taking(untranslated: None, blobs: Blobs, running_writer: Writer, held: Instance) -> Iterator[Intake]:
+    made = Intake(held.id, 1, running_writer, lambda news: None)
     yield made
     blobs.open.set()
-    made.wait(time.monotonic() + 20)
+    assert committed(made)
     made.end()
+    made._thread.join(20)
     assert left_behind(held.id) == []
 
 
-def take(taking: Intake, said: bytes) -> None:
-    assert taking.keep(13, said)
-    taking.write(HistoryBlob(said), len(said), kept=True)
+def committed(taking: Intake) -> bool:
+    taking.wait(time.monotonic() + 20)
+    return taking._is_empty()
+
+
+def wait_until_quiet(entries: Callable[[], list[Entry]]) -> None:
+    deadline = time.monotonic() + 20
+    while entries():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_nobody_waits_for_the_commit_of_what_is_on_disk(
@@ -205,68 +223,80 @@ def test_nobody_waits_for_the_commit_of_what_is_on_disk(
     blobs.open.clear()
     said = [f"{number}".encode() for number in range(250)]
     for one in said:
-        take(taking, one)
-    assert [entry.raw for entry in entries()] == said
+        taking.take(13, one)
+    taking.take(13, b"")
+    assert [entry.raw for entry in entries()] == [*said, b""]
     assert blobs.written() == []
     blobs.open.set()
-    taking.wait(time.monotonic() + 20)
+    assert committed(taking)
     assert blobs.written() == [one.decode() for one in said]
-    assert entries() == []
+    wait_until_quiet(entries)
 
 
 def test_what_is_not_on_disk_is_committed_before_the_next_is_taken(blobs: Blobs, taking: Intake) -> None:
     blobs.open.clear()
-    writing = threading.Thread(target=lambda: taking.write(HistoryBlob(b"one"), 3, kept=False, wait=True))
-    writing.start()
-    assert blobs.entered.wait(20)
-    writing.join(0.05)
-    assert writing.is_alive()
+    with largest_file(0):
+        writing = threading.Thread(target=lambda: taking.take(13, b"one"))
+        writing.start()
+        assert blobs.entered.wait(20)
+        writing.join(0.05)
+        assert writing.is_alive()
     blobs.open.set()
     writing.join(20)
     assert blobs.written() == ["one"]
 
 
-@pytest.mark.parametrize("bound", ["MOST_EVENTS", "MOST_BYTES"])
-def test_when_too_much_is_not_committed_the_library_waits(
-    blobs: Blobs, taking: Intake, monkeypatch: pytest.MonkeyPatch, bound: str
+def test_typing_is_neither_kept_nor_waited_for(
+    blobs: Blobs, taking: Intake, entries: Callable[[], list[Entry]]
 ) -> None:
-    monkeypatch.setattr(intake, bound, 3)
     blobs.open.clear()
-    writing = threading.Thread(target=lambda: [take(taking, b"%d" % number) for number in range(6)])
+    taking.take(19, b"somebody types")
+    assert entries() == []
+    blobs.open.set()
+    assert committed(taking)
+    assert blobs.written() == ["somebody types"]
+
+
+@pytest.mark.parametrize(("bound", "most"), [("MOST_EVENTS", 3), ("MOST_BYTES", 3), ("LARGEST_FILE", 60)])
+@pytest.mark.parametrize("released", [True, False])
+def test_when_too_much_is_not_committed_the_library_waits(
+    blobs: Blobs, taking: Intake, monkeypatch: pytest.MonkeyPatch, bound: str, most: int, released: bool
+) -> None:
+    monkeypatch.setattr(intake, bound, most)
+    blobs.open.clear()
+    writing = threading.Thread(target=lambda: [taking.take(13, b"%d" % number) for number in range(6)])
     writing.start()
     writing.join(0.1)
     assert writing.is_alive()
-    taking.release()  # the connection ends: what the library still holds goes to disk
-    writing.join(20)
-    assert not writing.is_alive()
+    if released:
+        taking.release()  # the connection ends: what the library still holds goes to disk
+        writing.join(20)
+        assert not writing.is_alive()
     blobs.open.set()
-    taking.wait(time.monotonic() + 20)
+    writing.join(20)
+    assert committed(taking)
     assert blobs.written() == list("012345")
 
 
 def test_what_cannot_be_written_does_not_stay(blobs: Blobs, taking: Intake, entries: Callable[[], list[Entry]]) -> None:
     blobs.bad[b"bad"] = ValueError("it is bad")
     for said in (b"before", b"bad", b"after"):
-        take(taking, said)
-    taking.wait(time.monotonic() + 20)
-    assert (blobs.written(), entries()) == (["before", "after"], [])
+        taking.take(13, said)
+    assert committed(taking)
+    assert blobs.written() == ["before", "after"]
+    wait_until_quiet(entries)
 
 
 def test_what_a_number_was_told_is_written_although_the_lease_is_lost(
     blobs: Blobs, taking: Intake, held: Instance, make_worker: Callable[..., Worker]
 ) -> None:
     Instance.objects.update(holder=make_worker(), epoch=2, lease_until=lease._lease_end())
-    take(taking, b"a fact")
-    taking.wait(time.monotonic() + 20)
+    taking.take(13, b"a fact")
+    assert committed(taking)
     assert blobs.written() == ["a fact"]
 
 
 # --- replaying ---------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def untranslated(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replaying, "translate", lambda code, raw: HistoryBlob(raw))
 
 
 @pytest.mark.usefixtures("untranslated")
@@ -300,6 +330,7 @@ def test_what_lives_is_left_alone(blobs: Blobs, running_writer: Writer, held: In
     assert blobs.written() == []
     living.settle()
     living.end()
+    assert left_behind() == []
 
 
 @pytest.mark.usefixtures("untranslated")

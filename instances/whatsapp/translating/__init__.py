@@ -39,6 +39,8 @@ _TRANSLATORS: dict[int, Callable[[bytes], News | None]] = {
     TYPING: typing,
     UNDECRYPTABLE: undecryptable,
 }
+# The events of the connection itself, each a StateChange.
+STATES = frozenset(_TRANSLATORS) - FACTS - {TYPING}
 
 
 def codes(*, history: bool, typing: bool) -> frozenset[int]:
