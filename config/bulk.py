@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, TypeAlias, cast
 
+import orjson
 from django.db import connection, models
 
 from config.ids import TypeIDField, to_uuid
@@ -37,7 +37,7 @@ def insert(model: type[models.Model], fields: Sequence[str], rows: Iterable[Sequ
             values = ", ".join([place] * len(adapted))
             statement = f"INSERT INTO {table} ({names}) VALUES {values}"  # noqa: S608 (names of ours)
             cursor.execute(statement, [value for row in adapted for value in row])
-        elif connection.vendor == "postgresql":
+        elif _is_native():
             with cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
                 for row in adapted:
                     copy.write_row(row)
@@ -57,56 +57,68 @@ def update(
         return 0
     names = [str(model._meta.pk.name), *fields, *([guard] if guard else [])]
     found = [cast(_Field, model._meta.get_field(name)) for name in names]
-    adapters = [_adapter(field) for field in found]
-    quote, native = connection.ops.quote_name, connection.vendor == "postgresql"
-    columns = [quote(str(field.column)) for field in found]
-    names = [f"v.column{number}" for number in range(1, len(found) + 1)]  # as both databases name those of VALUES
-    typed = [
-        f"{name}::{field.db_type(connection)}" if native else name for name, field in zip(names, found, strict=True)
-    ]
-    table = quote(model._meta.db_table)
-    place = f"({', '.join(['%s'] * len(found))})"
-    changes = ", ".join(f"{columns[i]} = {typed[i]}" for i in range(1, len(fields) + 1))
-    where = f"{table}.{columns[0]} = {typed[0]}" + (f" AND {table}.{columns[-1]} = {typed[-1]}" if guard else "")
-    rows_ = ", ".join([place] * len(rows))
-    # SQLite counts the rows only of a statement that begins with UPDATE.
-    statement = f"UPDATE {table} SET {changes} FROM (VALUES {rows_}) AS v WHERE {where}"  # noqa: S608 (names of ours)
-    values = [
-        value if adapt is None else adapt(value) for row in rows for adapt, value in zip(adapters, row, strict=True)
-    ]
+    columns = [connection.ops.quote_name(str(field.column)) for field in found]
+    table = connection.ops.quote_name(model._meta.db_table)
+    changes = ", ".join(f"{column} = v.v{number}" for number, column in enumerate(columns[1 : len(fields) + 1], 1))
+    last = len(found) - 1
+    where = f"{table}.{columns[0]} = v.v0" + (f" AND {table}.{columns[last]} = v.v{last}" if guard else "")
+    relation, parameters = _relation(found, rows)
+    named = ", ".join(f"v{number}" for number in range(len(found)))
+    # SQLite counts the rows only of a statement that begins with UPDATE; its VALUES name their columns themselves.
+    chosen = ", ".join(f"column{number + 1} AS v{number}" for number in range(len(found)))
+    source = f"({relation}) AS v ({named})" if _is_native() else f"(SELECT {chosen} FROM ({relation})) AS v"  # noqa: S608
+    statement = f"UPDATE {table} SET {changes} FROM {source} WHERE {where}"  # noqa: S608 (names of ours)
     with connection.cursor() as cursor:
-        cursor.execute(statement, values)
+        cursor.execute(statement, parameters)
         return int(cursor.rowcount)
 
 
 def values(model: type[models.Model], fields: Sequence[str], rows: Sequence[Sequence[Any]]) -> tuple[str, list[Any]]:
-    """``VALUES (…), (…)`` and its parameters, for a common table expression with columns like these fields."""
-    found = [cast(_Field, model._meta.get_field(name)) for name in fields]
-    adapters = [_adapter(field) for field in found]
-    parameters = [
-        value if adapt is None else adapt(value) for row in rows for adapt, value in zip(adapters, row, strict=True)
+    """A query that yields the rows, and its parameters, for a common table expression with columns like these fields.
+
+    At least one row; the values are those of `update`.
+    """
+    return _relation([cast(_Field, model._meta.get_field(name)) for name in fields], rows)
+
+
+def _relation(fields: Sequence[_Field], rows: Sequence[Sequence[Any]]) -> tuple[str, list[Any]]:
+    if not _is_native():
+        adapters = [_adapter(field) for field in fields]
+        place = f"({', '.join(['%s'] * len(fields))})"
+        parameters = [
+            value if adapt is None else adapt(value) for row in rows for adapt, value in zip(adapters, row, strict=True)
+        ]
+        return f"VALUES {', '.join([place] * len(rows))}", parameters
+    # One parameter: the driver takes longer for each of many than PostgreSQL for the row.
+    ids = [_prefix(field) for field in fields]
+    table = [
+        [value if prefix is None else _hex(prefix, value) for prefix, value in zip(ids, row, strict=True)]
+        for row in rows
     ]
-    place = ", ".join(["%s"] * len(found))
-    first = place
-    if connection.vendor == "postgresql":  # the first row says the types; a column of NULLs would be text
-        first = ", ".join(f"%s::{field.cast_db_type(connection)}" for field in found)
-    return f"VALUES ({'), ('.join([first, *[place] * (len(rows) - 1)])})", parameters
+    columns = ", ".join(f"(r->>{number})::{field.cast_db_type(connection)}" for number, field in enumerate(fields))
+    query = f"SELECT {columns} FROM json_array_elements(%s::json) AS r"  # noqa: S608 (types of the fields)
+    return query, [orjson.dumps(table).decode()]
+
+
+def _is_native() -> bool:
+    return connection.vendor == "postgresql"
+
+
+def _prefix(field: _Field) -> str | None:
+    """The prefix of the ids in a column; None if it holds something else."""
+    kind = field.target_field if isinstance(field, models.ForeignKey) else field
+    return kind.prefix if isinstance(kind, TypeIDField) else None
 
 
 def _adapter(field: _Field) -> _Adapter | None:
     """What makes the driver's value of a field's value; None if they are the same."""
-    kind = field.target_field if isinstance(field, models.ForeignKey) else field
-    native = connection.vendor == "postgresql"
-    if isinstance(kind, TypeIDField):
-        return partial(_uuid if native else _hex, kind.prefix)
-    if isinstance(kind, models.UUIDField | models.DateTimeField) and not native:
-        return partial(kind.get_db_prep_value, connection=connection)
+    if prefix := _prefix(field):
+        return partial(_hex, prefix)
+    if isinstance(field, models.UUIDField | models.DateTimeField) and not _is_native():
+        return partial(field.get_db_prep_value, connection=connection)
     return None
 
 
-def _uuid(prefix: str, text: str | None) -> uuid.UUID | None:
-    return None if text is None else to_uuid(text, prefix)
-
-
 def _hex(prefix: str, text: str | None) -> str | None:
+    """The UUID of an id as text; for PostgreSQL's driver too that is the cheapest of all."""
     return None if text is None else to_uuid(text, prefix).hex
