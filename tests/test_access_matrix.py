@@ -136,6 +136,7 @@ ROWS = [
     Row("PATCH /api/instances/{instance_id}", "manage", "200", "instance", body={"name": "Sales"}),
     Row("POST /api/instances/{instance_id}/connect", "manage", "202", "instance"),
     Row("POST /api/instances/{instance_id}/stop", "manage", "202", "instance"),
+    Row("POST /api/instances/{instance_id}/cold-hold/resume", "manage", "202", "instance"),
     Row("GET /api/instances/{instance_id}/qr", "manage", "409 no_qr", "instance"),
     Row("GET /api/instances/{instance_id}/pairing-code", "manage", "200", "instance"),
     Row(

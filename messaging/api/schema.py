@@ -17,7 +17,7 @@ from config.api.operations import (
     Tag,
     identifier,
 )
-from instances.api.schema import InstanceId
+from instances.api.schema import Instance, InstanceId
 from messaging.api import views
 from messaging.api.payload import MAX_BATCH
 from messaging.api.serializers import MessageChange, MessageQuery, MessagesQuery
@@ -265,6 +265,12 @@ OPERATIONS: Operations = {
         body=BatchInput,
         answers={202: BatchResults},
         example={"messages": [EXAMPLES["text"], EXAMPLES["text"] | {"to": "15550100003"}]},
+    ),
+    views.ResumeColdHoldView.post: Operation(
+        "Try a held message now",
+        "Ends the waiting of a `cold_hold`: if one message to a new contact arrives, all others follow. Idempotent.",
+        answers={202: Instance},
+        problems=_OTHER_NETWORK,
     ),
     views.MessageView.get: Operation(
         "One message",

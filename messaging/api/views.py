@@ -7,6 +7,8 @@ from accounts.permissions import actor_of
 from config.api.pagination import Pages
 from config.api.serializers import checked, checked_query
 from config.api.views import APIView
+from instances import access as instance_access
+from instances.selectors import answer
 from messaging import access
 from messaging.accepting import scheduling
 from messaging.api import payload, sending
@@ -14,6 +16,7 @@ from messaging.api.serializers import MessageChange, MessageQuery, MessagesQuery
 from messaging.finding import filters
 from messaging.receiving import showing
 from messaging.selectors import message_data
+from messaging.sending import holds
 
 
 class MessagesView(APIView):
@@ -38,6 +41,15 @@ class BatchView(APIView):
 
     def post(self, request: Request) -> Response:
         return sending.accepted(request, payload.parse_batch(sending.json_body(request)), sending.answer_to_many)
+
+
+class ResumeColdHoldView(APIView):
+    scopes = {"POST": "manage"}
+
+    def post(self, request: Request, instance_id: str) -> Response:
+        instance = instance_access.instance(actor_of(request), instance_id)
+        holds.resume(instance=instance)
+        return Response(answer(instance), status=202)
 
 
 class MessageView(APIView):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
 from typing import Any
 
 from django.db import transaction
@@ -17,10 +18,10 @@ from django.db.models import Count, F
 from django.utils import timezone
 
 from config.timestamps import iso
-from instances import settings
+from instances import settings, wakeup
 from instances.holding.writer import Handler, Item, Written
 from instances.models import Instance
-from instances.services import draft
+from instances.services import draft, record_act
 from instances.whatsapp.failures import CODES, COLD
 from messaging.models import Message, SendingState
 from messaging.progress import move, report
@@ -134,6 +135,23 @@ def end_hold(items: list[Item], held: dict[str, Instance]) -> Written:
         drafts += _let_go(list(rows), instance)
         results.append(min(waiting, _AT_ONCE))
     return Written(results, drafts)
+
+
+@transaction.atomic
+def resume(*, instance: Instance) -> None:
+    """End the waiting of a hold now: one held message is tried, and if it arrives, all others follow. Idempotent.
+
+    Where nothing is held the hold is over at once, and so known to the next message to a cold contact.
+    """
+    Instance.objects.select_for_update(no_key=True).get(pk=instance.pk)  # the session worker's writer locks it too
+    state = SendingState.objects.filter(pk=instance.pk, cold_since__isnull=False)
+    if not state.update(cold_until=timezone.now()):
+        return
+    if not _waiting(instance.id):
+        state.update(cold_since=None, cold_until=None, cold_seconds=0)
+        events.append([draft(instance, "instance.cold_hold_ended", {"waiting": 0})])
+    record_act(instance, "cold_hold_resumed")
+    transaction.on_commit(partial(wakeup.holder_of, instance.id))
 
 
 def new_contact(items: list[Item], held: dict[str, Instance]) -> Written:

@@ -45,11 +45,12 @@ class Policy:
         self._heard: deque[str] = deque()  # chats that have written while their messages are held
         self._deferring = False  # whether messages wait for another day
         self._woken = False
+        self._nudged = False
         self._ask_after = 0.0
         self._looked_at = 0.0
 
     def nudge(self) -> None:
-        self._woken = True
+        self._woken = self._nudged = True
         self._pacer.nudge()
 
     def stop(self) -> None:
@@ -100,8 +101,8 @@ class Policy:
 
     def _look_at_hold(self) -> None:
         """When a hold is over, let one held message go; when that is settled, all or the next."""
-        state = self._state
-        if state is None:
+        state, nudged, self._nudged = self._state, self._nudged, False
+        if state is None or (nudged and state.cold_until is not None):  # somebody may have ended its waiting
             state = self._state = holds.state_of(self._held.instance_id)
             self._deferring = state.new_contacts > 0
             connection.close()

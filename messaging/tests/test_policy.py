@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from conftest import Person, wait_for
+from conftest import Person, assert_problem, wait_for
 from instances.holding.writer import Writer
 from instances.models import Instance
 from instances.whatsapp.failures import Failure, failure_of
@@ -225,6 +225,41 @@ def test_one_message_finds_out_whether_the_hold_is_over(
     make_message(held, chat=DORA)
     assert number.run(REFUSED) == [(DORA, "held")]
     assert SendingState.objects.get().cold_seconds == 100
+
+
+def resume(person: Person, instance: Instance) -> Any:
+    answer = person.client.post(f"/api/instances/{instance.id}/cold-hold/resume")
+    assert answer.status_code == 202, answer.content
+    return answer.json()["cold_hold"]
+
+
+def test_the_owner_can_have_a_held_message_tried_at_once(
+    alice: Person, charlie: Person, number: Number, held: Instance, make_message: MakeMessage
+) -> None:
+    assert resume(alice, held) is None
+    for n in range(3):
+        make_message(held, chat=f"{n}@s.whatsapp.net")
+    number.run(REFUSED)
+    assert number.run() == []
+    assert_problem(charlie.client.post(f"/api/instances/{held.id}/cold-hold/resume"), 404, "not_found")
+    assert resume(alice, held)["waiting"] == 3
+    number.policy.nudge()
+    assert number.run() == [(f"{n}@s.whatsapp.net", "sent") for n in range(3)]
+    assert types().count("instance.cold_hold_ended") == 1
+    assert resume(alice, held) is None
+
+
+def test_a_hold_of_nothing_is_over_when_the_owner_says_so(
+    alice: Person, number: Number, held: Instance, make_message: MakeMessage
+) -> None:
+    make_message(held, chat=DORA)
+    number.run(REFUSED)
+    Message.objects.update(status="cancelled")
+    assert resume(alice, held) is None
+    assert types().count("instance.cold_hold_ended") == 1
+    number.policy.nudge()
+    make_message(held, chat=DORA)
+    assert number.run() == [(DORA, "sent")]
 
 
 def test_a_first_message_after_the_hold_finds_out_as_well(
