@@ -1,13 +1,13 @@
 """Accepting messages: many requests of a process share one transaction.
 
-Whoever comes while a transaction is under way waits for its end; then the first of those who waited commits
-for all of them. So a lone request is committed at once by its own thread, and a crowd shares few commits.
+Whoever comes while a transaction is under way waits for its end; then one of those who waited commits for others
+too. So a lone request is committed at once by its own thread, and a crowd shares few commits.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import partial
@@ -28,6 +28,7 @@ from instances.services import draft
 from media import services as media
 from messaging.accepting import kept
 from messaging.accepting.judging import Candidate, awaits_preview, judged
+from messaging.accepting.line import LARGE, Line
 from messaging.accepting.orders import Order, Verdict
 from messaging.models import Message
 from messaging.states import Direction
@@ -36,8 +37,6 @@ from subscriptions.quota import Granted, Threshold
 from webhooks import events
 
 log = structlog.get_logger(__name__)
-GROUP_MESSAGES = 1000  # a group takes no further request when it has so many
-_LARGE = 20  # a batch of so many need not wait for company
 _DEADLOCK, _UNIQUE = "40P01", "23505"
 _COLUMNS = (
     "id", "organization", "instance", "direction", "status", "type", "content", "attributes", "media", "text", "chat",
@@ -50,7 +49,7 @@ class Acceptor:
     """One per process."""
 
     def __init__(self) -> None:
-        self._waiting: deque[Order] = deque()
+        self._line = Line()
         self._turn = threading.Lock()
 
     def accept(self, order: Order) -> None:
@@ -58,7 +57,7 @@ class Acceptor:
 
         If the database fails, its error is the order's, and nothing of the order was accepted.
         """
-        self._waiting.append(order)
+        self._line.add(order)
         if not self._turn.acquire(blocking=False):
             if connection.vendor == "postgresql" and not connection.in_atomic_block:
                 connection.close()  # back to the pool: who has the turn may need it
@@ -69,34 +68,20 @@ class Acceptor:
         finally:
             self._turn.release()
 
-    def _group(self) -> list[Order]:
-        """The next orders of those that wait, none with the idempotency key of another."""
-        group: list[Order] = []
-        claimed: set[tuple[str, str]] = set()
-        size = 0
-        while self._waiting and size < GROUP_MESSAGES:
-            claim = self._waiting[0].claim
-            if claim is not None and claim[:2] in claimed:
-                break
-            if claim is not None:
-                claimed.add(claim[:2])
-            group.append(self._waiting.popleft())
-            size += len(group[-1].outgoing)
-        return group
-
     def _run(self, group: list[Order]) -> None:
         """Commit a group; an empty one is filled once it is our turn among the processes, so that it is large."""
         try:
             with transaction.atomic():
                 if not group:
-                    if len(self._waiting[0].outgoing) < _LARGE:
-                        _line_up(self._waiting[0].actor.organization_id)
-                    group += self._group()
+                    first = self._line.first()
+                    if len(first.outgoing) < LARGE:
+                        _line_up(first.actor.organization_id)
+                    group += self._line.group(first)
                 _commit(group)
         except kept.Raced:
             self._run(group)
         except Exception as error:
-            group = group or self._group()
+            group = group or self._line.group()
             if _state(error.__cause__) == _DEADLOCK:  # with a session worker that gives quota back
                 self._run(group)
                 return

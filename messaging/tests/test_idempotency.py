@@ -88,7 +88,8 @@ def test_two_orders_of_one_key_that_wait_together_are_sent_once(alice: Person, i
     claim = Claim("scope", "key", "print")
     orders = [Order(alice.actor, [outgoing], answer_to_one, claim) for _ in range(3)]
     acceptor = Acceptor()
-    acceptor._waiting.extend(orders[:2])
+    for waiting in orders[:2]:
+        acceptor._line.add(waiting)
     acceptor.accept(orders[2])
     assert [order.done for order in orders] == [True, True, True]
     assert [order.replayed for order in orders] == [False, True, True]
