@@ -13,6 +13,7 @@ import mmap
 import os
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,11 @@ _keep: list[Client] = []
 
 def jid_message(jid: Jid) -> Any:
     return proto.JID(User=jid.user, Server=jid.server, Device=jid.device, RawAgent=0, Integrator=0, IsEmpty=False)
+
+
+@lru_cache(maxsize=10_000)
+def _jid_bytes(jid: Jid) -> bytes:
+    return bytes(jid_message(jid).SerializeToString())
 
 
 def _log_line(pointer: int, size: int) -> None:
@@ -132,7 +138,7 @@ class Client:
 
     def send(self, to: Jid, message: Any) -> Sent:
         """Send a message and wait for the server's acknowledgement, at most 75 s. Raises SendFailed."""
-        recipient, payload = jid_message(to).SerializeToString(), message.SerializeToString()
+        recipient, payload = _jid_bytes(to), message.SerializeToString()
         GATE.enter()
         raw = gocode.SendMessage(self._uuid, recipient, len(recipient), payload, len(payload))
         answer = proto.SendMessageReturnFunction.FromString(raw)

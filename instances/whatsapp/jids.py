@@ -50,6 +50,7 @@ class Jid(NamedTuple):
         return self.user if self.server == PHONE else None
 
 
+@lru_cache(maxsize=10_000)
 def parse(text: str) -> Jid:
     """Raises InvalidJid."""
     match = _JID.fullmatch(text)

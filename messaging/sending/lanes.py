@@ -227,10 +227,11 @@ class Lane:
             log.exception("send_broke", message=row.pk)
             return self._failed(row, failure_of(repr(error)))
         finally:
-            connection.close()  # opened by those that name other messages
+            if connection.connection is not None:  # opened by those that name other messages
+                connection.close()
         # An edit or deletion in a channel bears the id of its target.
         wa_id = None if outbound.target is not None and outbound.target.wa_id == sent.id else sent.id
-        return Outcome(row.pk, Status.SENT, wa_id, datetime.fromtimestamp(sent.timestamp, UTC))
+        return Outcome(row.pk, Status.SENT, wa_id, datetime.fromtimestamp(sent.timestamp, UTC), row=row)
 
     def _failed(self, row: Message, failure: Failure) -> Outcome:
         words: dict[str, Any] = {"error_code": failure.code, "error_detail": failure.detail}

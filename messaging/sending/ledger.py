@@ -5,17 +5,19 @@ it runs inside the writer's transaction, with the instances locked and the lease
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
 from config import bulk, metrics
+from config.ids import TypeIDField
 from instances import settings
 from instances.holding.writer import Handler, Item, Written
 from instances.models import Instance
@@ -34,14 +36,13 @@ from webhooks.events import Draft
 
 MAX_ATTEMPTS = 10
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 300.0  # between the attempts to send one message
-# All columns, for RETURNING: SQLite refuses an asterisk there.
-_COLUMNS = ", ".join(f"{TABLE}.{field.column}" for field in Message._meta.concrete_fields)
+_ID = cast(TypeIDField, Message._meta.pk)
 _SENT = f"""
 WITH outcome (id, wa_id, sent_at) AS ({{}})
 UPDATE {TABLE} SET
   status = 'sent', wa_id = outcome.wa_id, sent_at = outcome.sent_at, error_code = NULL, error_detail = NULL
 FROM outcome WHERE {TABLE}.id = outcome.id AND status IN ('sending', 'unconfirmed')
-RETURNING {_COLUMNS},
+RETURNING {TABLE}.id, {TABLE}.chat, {TABLE}.chat_lid,
   EXISTS (SELECT 1 FROM {EarlyReceipt._meta.db_table} AS e
     WHERE e.instance_id = {TABLE}.instance_id AND e.wa_id = {TABLE}.wa_id)
   OR EXISTS (SELECT 1 FROM {EarlyChange._meta.db_table} AS e
@@ -76,7 +77,7 @@ class Outcome:
 
     ``status`` is ``sent``, ``failed``, ``unconfirmed``, ``held`` for a refusal of new contacts, or ``queued`` for
     another attempt: at ``not_before``, or after a pause that grows with the attempts. If it was not ``attempted``,
-    this one does not count.
+    this one does not count. With the claimed ``row`` of a message that was sent it need not be read again.
     """
 
     message_id: str
@@ -87,6 +88,7 @@ class Outcome:
     error_detail: str | None = None
     not_before: datetime | None = None
     attempted: bool = True
+    row: Message | None = None
 
 
 def claim(items: list[Item], held: dict[str, Instance]) -> Written:
@@ -136,8 +138,14 @@ def _next_attempt(message: Message) -> datetime:
 
 def _count(message: Message) -> None:
     metrics.MESSAGES.inc(message.direction, message.type, message.status)
-    if message.status == Status.SENT:
-        metrics.SEND_SECONDS.observe((timezone.now() - message.created_at).total_seconds())
+
+
+def _count_sent(rows: list[Message]) -> None:
+    for (direction, type_, status), number in Counter((row.direction, row.type, row.status) for row in rows).items():
+        metrics.MESSAGES.inc(direction, type_, status, by=number)
+    now = timezone.now()
+    for row in rows:
+        metrics.SEND_SECONDS.observe((now - row.created_at).total_seconds())
 
 
 def fail_waiting(instance: Instance) -> list[Draft]:
@@ -164,16 +172,29 @@ def outcomes(items: list[Item], held: dict[str, Instance]) -> Written:
 
 
 def _sent(items: list[Item], held: dict[str, Instance]) -> list[Draft]:
-    outcomes: list[Outcome] = [item.value for item in items]
+    outcomes: dict[str, Outcome] = {item.value.message_id: item.value for item in items}
     values, parameters = bulk.values(
-        Message, ("id", "wa_id", "sent_at"), [(o.message_id, o.wa_id, o.at) for o in outcomes]
+        Message, ("id", "wa_id", "sent_at"), [(o.message_id, o.wa_id, o.at) for o in outcomes.values()]
     )
-    moved = {row.id: row for row in Message.objects.raw(_SENT.format(values), parameters)}
-    rows = [moved[outcome.message_id] for outcome in outcomes if outcome.message_id in moved]
-    for row in rows:
-        transaction.on_commit(partial(_count, row))
-    told = [(row, held[row.instance_id]) for row in rows]
-    return [report(*one) for one in told] + _gone_out(told, [one for one in told if one[0].waited_for])  # type: ignore[attr-defined]
+    with connection.cursor() as cursor:
+        cursor.execute(_SENT.format(values), parameters)
+        moved = {str(_ID.from_db_value(row[0], None, connection)): row[1:] for row in cursor.fetchall()}
+    unread = [pk for pk in moved if outcomes[pk].row is None]
+    read = Message.objects.in_bulk(unread) if unread else {}
+    told, waited_for = [], []
+    for item in items:
+        outcome: Outcome = item.value
+        if outcome.message_id not in moved:
+            continue
+        row = outcome.row or read[outcome.message_id]
+        row.chat, row.chat_lid, waits = moved[row.id]  # another process may have learned whose chat it is
+        row.status, row.wa_id, row.sent_at = Status.SENT, outcome.wa_id, outcome.at
+        row.error_code = row.error_detail = None
+        told.append((row, held[row.instance_id]))
+        if waits:
+            waited_for.append(told[-1])
+    transaction.on_commit(partial(_count_sent, [row for row, _ in told]))
+    return [report(*one) for one in told] + _gone_out(told, waited_for)
 
 
 def _gone_out(rows: list[tuple[Message, Instance]], waited_for: list[tuple[Message, Instance]]) -> list[Draft]:
