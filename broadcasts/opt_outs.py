@@ -82,8 +82,7 @@ def add(*, actor: Actor, to: Jid, network: str | None = None) -> OptOut:
     Raises Problem ``test_key_on_live`` or ``live_key_on_sandbox``, ``permission_denied`` for a key that is limited to
     instances, and ``invalid_request`` for what is nobody's address.
     """
-    if actor.instances is not None:
-        raise Problem("permission_denied", "A key that is limited to instances cannot speak for the organization.")
+    _check_speaks_for_all(actor)
     if to.server not in (PHONE, LID):
         raise invalid("/to", "invalid_recipient", "Only a person can be opted out.")
     network = network or actor.networks[-1]
@@ -94,6 +93,11 @@ def add(*, actor: Actor, to: Jid, network: str | None = None) -> OptOut:
         events.append([_told(row, "contact.opted_out")])
         _record(row, "created")
     return row
+
+
+def _check_speaks_for_all(actor: Actor) -> None:
+    if actor.instances is not None:
+        raise Problem("permission_denied", "A key that is limited to instances cannot speak for the organization.")
 
 
 @transaction.atomic
@@ -134,7 +138,11 @@ def _kept(
 
 @transaction.atomic
 def change_keywords(*, actor: Actor, **changes: list[str]) -> None:
-    """Replace the words of the organization to ``stop`` and to ``start``, or one of the two lists."""
+    """Replace the words of the organization to ``stop`` and to ``start``, or one of the two lists.
+
+    Raises Problem ``permission_denied`` for a key that is limited to instances.
+    """
+    _check_speaks_for_all(actor)
     words = shown_words(actor.organization_id)
     Keywords.objects.update_or_create(
         organization_id=actor.organization_id, defaults=changes, create_defaults=words | changes

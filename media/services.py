@@ -32,6 +32,7 @@ from subscriptions.selectors import retentions
 from webhooks import events
 
 _USED_AGAIN = timedelta(hours=1)  # so often a use is noted at most
+_SLACK = timedelta(days=1)  # so that a message scheduled for the last day, or used without a note, finds its file
 
 
 def network_of(actor: Actor) -> str | None:
@@ -41,7 +42,7 @@ def network_of(actor: Actor) -> str | None:
 
 def expiry() -> datetime:
     """When a file to send goes if it is not used again from now on."""
-    return timezone.now() + timedelta(days=settings.MEDIA_KEEP_DAYS)
+    return timezone.now() + timedelta(days=settings.MEDIA_KEEP_DAYS) + _SLACK
 
 
 def store(

@@ -52,20 +52,22 @@ def _with_items(message: Message) -> list[Message]:
 
 @transaction.atomic
 def reschedule(*, message: Message, send_at: datetime) -> Message:
-    """Give a scheduled message another time to leave; an album goes with its items.
+    """Give a scheduled message another time to leave; an album goes with its items, and files stay for as long.
 
     Raises Problem ``message_not_scheduled``, and ``invalid_request`` for a time that `checked` refuses.
     """
     checked(send_at)
     instance = message.instance
     drafts = []
-    for row in _with_items(message):
+    rows = _with_items(message)
+    for row in rows:
         if Message.objects.filter(pk=row.pk, status=Status.SCHEDULED).update(send_at=send_at):
             row.send_at = send_at
             drafts.append(report(row, instance))
         elif row is message:
             message.refresh_from_db(fields=["status"])
             raise Problem("message_not_scheduled", f"The message is {message.status}.")
+    media.used([row.media_id for row in rows if row.media_id is not None])
     events.append(drafts)
     return message
 

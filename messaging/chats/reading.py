@@ -86,3 +86,5 @@ def mark_chat(chat: Chat) -> None:
     """Mark everything in a chat as read. Idempotent. Raises Problem like ``instances.commands.call``."""
     if newest := _unread(chat).values_list("pk", flat=True).first():
         mark(chat, newest)
+    else:  # what was unread is gone by its age; what comes at this moment counts anew
+        Chat.objects.filter(pk=chat.pk, unread=chat.unread).update(unread=0)

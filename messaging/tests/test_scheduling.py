@@ -13,6 +13,8 @@ from rest_framework.test import APIClient
 from config.timestamps import iso
 from conftest import Person, assert_problem
 from instances.models import Instance
+from media import services as media_services
+from media.models import Media
 from messaging.accepting import scheduling
 from messaging.models import Message
 from messaging.sending.ledger import Claim, fail_waiting
@@ -28,6 +30,7 @@ WAITING = ["scheduled", "preparing", "held", "queued"]
 
 def send(client: APIClient, instance: Instance, **fields: Any) -> Any:
     body = {"instance": instance.id, "to": "15550100002", "type": "text", "text": {"body": "hello"}} | fields
+    body = {name: value for name, value in body.items() if value is not None}
     return client.post("/api/messages", body, format="json")
 
 
@@ -122,6 +125,20 @@ def test_another_time_can_be_given_while_it_waits(alice: Person, instance: Insta
     Message.objects.update(status="queued")
     answer = alice.client.patch(f"/api/messages/{message_id}", {"send_at": later}, format="json")
     assert_problem(answer, 409, "message_not_scheduled")
+
+
+@pytest.mark.django_db
+def test_a_file_stays_until_its_message_leaves(alice: Person, instance: Instance) -> None:
+    far = {"send_at": iso(timezone.now() + timedelta(days=30) - HOUR)}
+    media = Media.objects.create(organization=alice.organization, source="upload", status="stored", mime_type="a/b")
+    half_an_hour_ago = timezone.now() - HOUR / 2
+    Media.objects.update(last_used_at=half_an_hour_ago, expires_at=media_services.expiry() - HOUR / 2)
+    message = send(alice.client, instance, type="document", text=None, document={"id": media.id}, **far)
+    assert Media.objects.filter(expires_at__gt=timezone.now() + timedelta(days=30)).exists()
+    long_ago = timezone.now() - timedelta(days=20)
+    Media.objects.update(last_used_at=long_ago, expires_at=timezone.now() + timedelta(days=10))
+    alice.client.patch(f"/api/messages/{message.json()['id']}", far, format="json")
+    assert Media.objects.filter(expires_at__gt=timezone.now() + timedelta(days=30)).exists()
 
 
 @pytest.mark.django_db

@@ -174,6 +174,13 @@ def test_history_is_not_unread_and_moves_no_mark(
     assert alice.client.get(chat).json()["unread"] == 0
 
 
+def test_what_is_gone_is_unread_no_more(alice: Person, instance: Instance, receive: Make, number: Said) -> None:
+    receive(instance)
+    Message.objects.all().delete()
+    answer = alice.client.post(f"/api/chats/{Chat.objects.get().id}/read")
+    assert (answer.json()["unread"], number.read) == (0, [])
+
+
 def test_a_channel_is_marked_as_read(alice: Person, instance: Instance, receive: Make, number: Said) -> None:
     channel = "120363000000000009@newsletter"
     receive(instance, chat=channel, chat_lid=None, sender_phone=None, sender_lid=None)
