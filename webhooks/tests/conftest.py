@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.core.cache import cache
 
+from accounts.sessions import issue_tokens
 from config.ids import new_id
 from conftest import Person
 from webhooks.dispatcher import Dispatcher
@@ -129,3 +130,15 @@ def wait_for(condition: Callable[[], Any], seconds: float = 10) -> Any:
         assert time.monotonic() < deadline, "the condition did not come true"
         time.sleep(0.01)
     return value
+
+
+@pytest.fixture
+def key(committed: None, alice: Person) -> str:
+    """A test key of Alice's."""
+    return alice.key()
+
+
+@pytest.fixture
+def access(committed: None, alice: Person) -> str:
+    """An access token of Alice's."""
+    return issue_tokens(user=alice.user).access
