@@ -15,8 +15,9 @@ INTRODUCTIONS: dict[str, str] = {
     "text": (
         "Up to 65,536 characters, as in WhatsApp itself. `type` may be left out.\n\n"
         "With `link_preview` the first link of the text is fetched before the message is sent, and its title, "
-        "description and picture are shown; a preview that cannot be made does not hold the message up. It is off by "
-        "default. `background` colours a status."
+        "description and picture are shown; a preview that cannot be made does not hold the message up. A link is "
+        "looked at once in ten minutes, for a scheduled message when it leaves. It is off by default. "
+        "`background` colours a status."
     ),
     "image": (
         "JPEG or PNG; other pictures are converted. Name the file by `id` (of an upload), `link` or `data`. The "

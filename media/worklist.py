@@ -1,14 +1,11 @@
 """Work that the database lists: claimed by compare-and-swap for some time, and due again if its worker dies.
 
 Of each kind of work a process does so much at a time; who comes beyond goes away again, since those who are at it
-look for more when they are done. An organization gets at most half of the places, so that one with slow servers or
-large files leaves some to the others.
+look for more when they are done.
 """
 
 from __future__ import annotations
 
-import threading
-from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from operator import attrgetter
@@ -17,6 +14,8 @@ from typing import Generic, TypeVar
 import structlog
 from django.db.models import F, Model, QuerySet
 from django.utils import timezone
+
+from media.places import Places
 
 log = structlog.get_logger(__name__)
 M = TypeVar("M", bound=Model)
@@ -39,19 +38,13 @@ class Worklist(Generic[M]):
     ) -> None:
         self._name, self._lease, self._due, self._do = name, lease, due, do
         self._organization, self._organization_of = organization, attrgetter(organization.replace("__", "."))
-        self._places, self._share = threading.BoundedSemaphore(places), max(1, places // 2)
-        self._busy: Counter[str] = Counter()
-        self._lock = threading.Lock()
+        self._places = Places(places)
 
     def run(self) -> None:
         """Do what is due, one after the other, until nothing is or all places are taken."""
-        if not self._places.acquire(blocking=False):
-            return
-        try:
-            while (row := self._claim()) is not None:
+        with self._places.taken() as mine:
+            while mine and (row := self._claim()) is not None:
                 self._work(row)
-        finally:
-            self._places.release()
 
     def is_due(self) -> bool:
         return self._due().filter(due_at__lte=timezone.now()).exists()
@@ -64,28 +57,18 @@ class Worklist(Generic[M]):
             # It is due again when the claim runs out.
             log.exception("work_failed", work=self._name, row=row.pk)
         finally:
-            self._leave(organization_id)
-
-    def _leave(self, organization_id: str) -> None:
-        with self._lock:
-            self._busy[organization_id] -= 1
-            if not self._busy[organization_id]:
-                del self._busy[organization_id]
+            self._places.leave(organization_id)
 
     def _claim(self) -> M | None:
         now = timezone.now()
-        with self._lock:
-            full = [organization_id for organization_id, busy in self._busy.items() if busy >= self._share]
-        waiting = self._due().filter(due_at__lte=now).exclude(**{f"{self._organization}__in": full})
+        waiting = self._due().filter(due_at__lte=now).exclude(**{f"{self._organization}__in": self._places.full()})
         for row in waiting.order_by("due_at")[:50]:
             organization_id = self._organization_of(row)
-            with self._lock:
-                if self._busy[organization_id] >= self._share:
-                    continue
-                self._busy[organization_id] += 1
+            if not self._places.enter(organization_id):
+                continue
             if self._take(row, now):
                 return row
-            self._leave(organization_id)
+            self._places.leave(organization_id)
         return None
 
     def _take(self, row: M, now: datetime) -> bool:

@@ -86,9 +86,9 @@ def expire_held() -> None:
 
 
 @shared_task
-def preview(message_id: str) -> None:
-    """Fetch the page that a message links to."""
-    previews.make(message_id)
+def preview() -> None:
+    """Fetch the pages that messages link to."""
+    previews.run()
 
 
 @shared_task

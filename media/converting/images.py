@@ -89,7 +89,7 @@ def image(job: Job) -> Made:
     elif _tells_more(source):
         # A picture in several parts (MPO) cannot be saved with the tables it has.
         quality = "keep" if source.format == "JPEG" else 95
-        source.save(job.target, "JPEG", quality=quality, icc_profile=profile, comment=b"")  # type: ignore[arg-type]
+        source.save(job.target, "JPEG", quality=quality, icc_profile=profile, comment=b"")
         made.converted = True
     return made
 

@@ -27,11 +27,11 @@ from instances.models import Instance
 from instances.services import draft
 from media import services as media
 from messaging.accepting import kept
-from messaging.accepting.judging import Candidate, awaits_preview, judged
+from messaging.accepting.judging import Candidate, judged
 from messaging.accepting.line import LARGE, Line
 from messaging.accepting.orders import Order, Verdict
 from messaging.models import Message
-from messaging.states import Direction
+from messaging.states import Direction, Status
 from subscriptions import quota, usage
 from subscriptions.quota import Granted, Threshold
 from webhooks import events
@@ -152,9 +152,8 @@ def _keep(accepted: list[Candidate], alerts: list[events.Draft]) -> None:
     _wake({one.instance.id: one.instance for one in rows}.values())
     for file in {one.unready for one in rows if one.unready is not None}:
         transaction.on_commit(partial(media.prepare, *file))
-    for one in rows:
-        if awaits_preview(one.message):
-            transaction.on_commit(partial(wakeup.task, "messaging.tasks.preview", one.message.id))
+    if any(one.message.status == Status.PREPARING and one.message.type == "text" for one in rows):
+        transaction.on_commit(partial(wakeup.task, "messaging.tasks.preview"))
     for type_, number in Counter(one.message.type for one in rows).items():
         transaction.on_commit(partial(metrics.MESSAGES.inc, Direction.OUTBOUND, type_, "accepted", by=number))
 

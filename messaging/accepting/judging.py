@@ -21,7 +21,7 @@ from instances.states import ENDED, Wanted
 from instances.whatsapp.jids import LID
 from media.selectors import ready
 from messaging.accepting.files import shown
-from messaging.accepting.links import first_link
+from messaging.accepting.links import awaits_preview
 from messaging.accepting.orders import Order, Outgoing
 from messaging.accepting.referring import References
 from messaging.finding.searchable import text_of
@@ -121,10 +121,6 @@ class _Bench:
         elif unready is not None or awaits_preview(message):
             message.status = Status.PREPARING.value
         return Candidate(instance, message, message_data(message, instance), unready)
-
-
-def awaits_preview(message: Message) -> bool:
-    return "link_preview" in message.attributes and first_link(message.content["body"]) is not None
 
 
 def _refuse_taken(judged: list[list[Candidate | Problem]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import re
 from datetime import timedelta
 from functools import partial
@@ -14,7 +15,10 @@ from urllib.parse import urljoin
 
 import structlog
 from django.conf import settings
+from django.core.cache import cache
 from django.db import transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from config.egress import Client, EgressError, InvalidUrl, checked_url
@@ -22,6 +26,7 @@ from instances import wakeup
 from media import renditions, storing
 from media.converting.job import Job, Refused
 from media.models import Kind
+from media.places import Places
 from media.sniffing import HEAD_BYTES, sniffed
 from messaging.accepting.links import first_link
 from messaging.models import LinkPreview, Message
@@ -32,6 +37,8 @@ from webhooks import events
 log = structlog.get_logger(__name__)
 MOST_HTML, MOST_IMAGE, SECONDS = 512 * 1024, 5 * 2**20, 8.0
 _PATIENCE, _LONGEST_WAIT = timedelta(seconds=15), timedelta(seconds=60)
+_CLAIM_SECONDS, _KEPT_SECONDS, _NOTHING_KEPT_SECONDS = 60, 600, 30
+_places = Places(4)
 _MOST_TITLE, _MOST_DESCRIPTION = 200, 500
 # Only the tags that are looked for are given to the parser, which takes quadratic time for some broken pages.
 _META = re.compile(r"<meta\s[^<>]{1,4000}>", re.IGNORECASE)
@@ -85,11 +92,46 @@ def _plain(text: str, most: int) -> str:
     return _SPACE.sub(" ", text.replace("\x00", "")).strip()[:most]
 
 
+def run() -> None:
+    """Make the previews that messages wait for, one after the other, until none does or all places are taken."""
+    with _places.taken() as mine:
+        while mine and (row := _claim()) is not None:
+            try:
+                make(row.pk)
+            finally:
+                _places.leave(row.organization_id)
+
+
+def _waiting() -> QuerySet[Message]:
+    return Message.objects.filter(status=Status.PREPARING, type="text").order_by("id")
+
+
+def _claim() -> Message | None:
+    """A message that nobody is at, of an organization that may have another. A lost claim does no harm."""
+    for row in _waiting().exclude(organization_id__in=_places.full()).only("organization_id")[:50]:
+        if not _places.enter(row.organization_id):
+            continue
+        if cache.add(f"messaging:preview:{row.pk}", 1, timeout=_CLAIM_SECONDS):
+            return row
+        _places.leave(row.organization_id)
+    return None
+
+
 def make(message_id: str) -> None:
     """Make the preview of a message that waits for it, then let it go. Idempotent, never fails for a page."""
-    row = Message.objects.filter(pk=message_id, status__in=[Status.PREPARING, Status.SCHEDULED], type="text").first()
-    if row is None or "link_preview" in row.content or (link := first_link(row.content["body"])) is None:
+    row = _waiting().filter(pk=message_id).first()
+    if row is None or (link := first_link(row.content["body"])) is None:
         return
+    # The same link goes to many; nobody learns from how fast it is what others link to.
+    key = f"messaging:page:{row.organization_id}:{hashlib.sha256(link.encode()).hexdigest()}"
+    found = cache.get(key)
+    if found is None:
+        found = _looked_at(link, message_id)
+        cache.set(key, found, timeout=_KEPT_SECONDS if found[0] else _NOTHING_KEPT_SECONDS)
+    _let_go(message_id, link, *found)
+
+
+def _looked_at(link: str, message_id: str) -> tuple[Page | None, bytes]:
     page, jpeg = None, b""
     try:
         page, image = asyncio.run(_fetched(link))
@@ -98,7 +140,7 @@ def make(message_id: str) -> None:
         log.info("link_preview_failed", message=message_id, error=str(error))
     except Exception:  # whatever a page brings about, the message must go out
         log.exception("link_preview_broke", message=message_id)
-    _let_go(message_id, link, page, jpeg)
+    return page, jpeg
 
 
 async def _fetched(link: str) -> tuple[Page | None, bytes]:
@@ -151,9 +193,7 @@ def _let_go(message_id: str, link: str, page: Page | None, jpeg: bytes) -> None:
             content = {**content, "link_preview": {name: value for name, value in words.items() if value}}
             if jpeg:
                 LinkPreview.objects.get_or_create(message=row, defaults={"thumbnail": jpeg})
-        if row.status == Status.SCHEDULED:
-            Message.objects.filter(pk=row.pk, status=Status.SCHEDULED).update(content=content)
-        elif row.status == Status.PREPARING and move(row, Status.QUEUED, content=content):
+        if row.status == Status.PREPARING and move(row, Status.QUEUED, content=content):
             transaction.on_commit(partial(wakeup.holder_of, row.instance_id))
             events.append([report(row, row.instance)])
 
@@ -161,9 +201,8 @@ def _let_go(message_id: str, link: str, page: Page | None, jpeg: bytes) -> None:
 def sweep(most: int = 200) -> None:
     """Ask again for previews whose wake-up got lost; let go what has waited for too long."""
     now = timezone.now()
-    waiting = Message.objects.filter(status=Status.PREPARING, type="text", created_at__lt=now - _PATIENCE)
-    for row in waiting.order_by("id")[:most]:
-        if row.created_at < now - _LONGEST_WAIT:
-            _let_go(row.pk, "", None, b"")
-        else:
-            wakeup.task("messaging.tasks.preview", row.pk)
+    waiting = _waiting().annotate(since=Coalesce("send_at", "created_at"))
+    for row in waiting.filter(since__lt=now - _LONGEST_WAIT)[:most]:
+        _let_go(row.pk, "", None, b"")
+    if waiting.filter(since__lt=now - _PATIENCE).exists():
+        wakeup.task("messaging.tasks.preview")

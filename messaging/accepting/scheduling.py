@@ -20,6 +20,7 @@ from instances import wakeup
 from instances.models import Instance
 from media import services as media
 from media.selectors import ready
+from messaging.accepting.links import awaits_preview
 from messaging.accepting.referring import kind_of
 from messaging.models import Message
 from messaging.progress import move, report
@@ -100,7 +101,8 @@ def cancel_waiting(*, messages: Iterable[Message]) -> list[Message]:
 def release_due(instance_ids: Collection[str] | None = None) -> set[str]:
     """Let go what is scheduled and due, of some instances or of all; returns the instances that have work by it.
 
-    Safe to run anywhere at any time, beside others. A message whose file is not ready yet becomes ``preparing``.
+    Safe to run anywhere at any time, beside others. A message whose file is not ready, or whose link was not looked at
+    yet, becomes ``preparing``.
     """
     found: set[str] = set()
     while released := _release_some(instance_ids):
@@ -122,16 +124,17 @@ def _release_some(instance_ids: Collection[str] | None) -> list[Message]:
             rows = rows.select_for_update(of=("self",), skip_locked=True)
         released = list(rows.select_related("instance__holder").order_by("send_at", "id")[:_AT_ONCE])
         unready = _unready(released)
-        for status, ids in {
-            Status.PREPARING: [row.pk for row in released if row.pk in unready],
-            Status.QUEUED: [row.pk for row in released if row.pk not in unready],
-        }.items():
-            Message.objects.filter(pk__in=ids, status=Status.SCHEDULED).update(status=status)
+        linking = {row.pk for row in released if awaits_preview(row)}
         for row in released:
-            row.status = Status.PREPARING if row.pk in unready else Status.QUEUED
+            row.status = Status.PREPARING if row.pk in unready or row.pk in linking else Status.QUEUED
+        for status in (Status.PREPARING, Status.QUEUED):
+            ids = [row.pk for row in released if row.status == status]
+            Message.objects.filter(pk__in=ids, status=Status.SCHEDULED).update(status=status)
         events.append([report(row, row.instance) for row in released])
         for file in unready.values():
             transaction.on_commit(partial(media.prepare, *file))
+        if linking:
+            transaction.on_commit(partial(wakeup.task, "messaging.tasks.preview"))
         for instance in {row.instance_id: row.instance for row in released}.values():
             transaction.on_commit(partial(_wake, instance))
     log.info("schedule_released", messages=len(released))

@@ -16,9 +16,10 @@ from django.utils import timezone
 from PIL import Image
 from pytest_django import Settings
 
+from config.timestamps import iso
 from conftest import Person
 from instances.models import Instance
-from messaging.accepting import previews
+from messaging.accepting import previews, scheduling
 from messaging.accepting.links import first_link
 from messaging.models import LinkPreview, Message
 from webhooks.models import Event
@@ -67,10 +68,12 @@ class Site:
 
     def __init__(self) -> None:
         self.pages: dict[str, tuple[str, bytes]] = {}
+        self.asked: list[str] = []
         site = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
+                site.asked.append(self.path)
                 kind, body = site.pages.get(self.path, ("", b""))
                 self.send_response(200 if body else 404)
                 self.send_header("Content-Type", kind)
@@ -96,11 +99,10 @@ def site(settings: Settings, tmp_path: Path) -> Iterator[Site]:
     site.server.server_close()
 
 
-def sent(person: Person, instance: Instance, body: str) -> Message:
+def sent(person: Person, instance: Instance, body: str, **fields: Any) -> Message:
     content = {"body": body, "link_preview": True}
-    answer = person.client.post(
-        "/api/messages", {"instance": instance.id, "to": "15550100002", "type": "text", "text": content}, format="json"
-    )
+    given = {"instance": instance.id, "to": "15550100002", "type": "text", "text": content} | fields
+    answer = person.client.post("/api/messages", given, format="json")
     assert answer.status_code == 202, answer.content
     return Message.objects.get(pk=answer.json()["id"])
 
@@ -166,3 +168,59 @@ def test_what_waits_for_too_long_is_let_go(alice: Person, instance: Instance) ->
     previews.sweep()
     row.refresh_from_db()
     assert (row.status, row.error_code) == ("queued", None)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("page", [b"<title>Shop</title>", b"nothing"])
+def test_the_link_of_many_messages_is_looked_at_once(
+    alice: Person, instance: Instance, site: Site, page: bytes
+) -> None:
+    site.pages = {"/": ("text/html", page)}
+    for _ in range(3):
+        sent(alice, instance, f"{site.url}/")
+    previews.run()
+    assert site.asked == ["/"]
+    assert {row.status for row in Message.objects.all()} == {"queued"}
+    assert {"link_preview" in row.content for row in Message.objects.all()} == {page != b"nothing"}
+
+
+@pytest.mark.django_db
+def test_the_link_of_a_scheduled_message_is_looked_at_when_it_leaves(
+    alice: Person, instance: Instance, site: Site
+) -> None:
+    site.pages = {"/": ("text/html", b"<title>Shop</title>")}
+    row = sent(alice, instance, f"{site.url}/", send_at=iso(timezone.now() + timedelta(hours=1)))
+    previews.run()
+    assert site.asked == []
+    Message.objects.update(send_at=timezone.now(), created_at=timezone.now() - timedelta(hours=1))
+    scheduling.release_due()
+    previews.sweep()
+    row.refresh_from_db()
+    assert row.status == "preparing"
+    previews.run()
+    row.refresh_from_db()
+    assert (row.status, row.content["link_preview"]["title"]) == ("queued", "Shop")
+
+
+@pytest.mark.django_db
+def test_an_organization_with_slow_links_leaves_places_to_the_others(
+    alice: Person, charlie: Person, instance: Instance, make_instance: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each look at a page goes on while others are begun, as in other threads."""
+    theirs = make_instance(charlie)
+    for _ in range(60):
+        sent(alice, instance, "https://example.com")
+    sent(charlie, theirs, "https://example.com")
+    begun: list[str] = []
+
+    def look(message_id: str) -> None:
+        row = Message.objects.get(pk=message_id)
+        begun.append(row.organization_id)
+        previews.run()
+        Message.objects.filter(pk=message_id).update(status="queued")
+
+    monkeypatch.setattr(previews, "make", look)
+    previews.run()
+    mine, other = alice.organization.id, charlie.organization.id
+    assert begun[:3] == [mine, mine, other]
+    assert len(begun) == 61
