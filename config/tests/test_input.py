@@ -12,7 +12,7 @@ from rest_framework.test import APIClient
 
 from accounts.models import User
 from config.api.serializers import Input, Text
-from conftest import PASSWORD, assert_problem
+from conftest import PASSWORD, Person, assert_problem
 
 pytestmark = pytest.mark.django_db
 BODY = {"email": "dora@example.com", "password": PASSWORD, "name": "Dora"}
@@ -83,3 +83,9 @@ def test_only_a_text_is_a_text(value: Any) -> None:
 def test_only_known_fields_pass(data: dict[str, str]) -> None:
     note = Note(data=data)
     assert not note.is_valid() or data.keys() <= {"title", "count"}
+
+
+@pytest.mark.parametrize(("depth", "code"), [(40, "invalid_request"), (60, "malformed_json"), (1000, "malformed_json")])
+def test_what_is_nested_too_deeply_is_refused(alice: Person, depth: int, code: str) -> None:
+    body = f'{{"name": "x", "message": {{"text": {{"body": {"[" * depth}{"]" * depth}}}}}}}'
+    assert_problem(alice.client.post("/api/templates", body, content_type="application/json"), 400, code)
