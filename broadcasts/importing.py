@@ -173,10 +173,14 @@ Chunk = dict[Jid, _Valid]
 def judged(message: dict[str, Any], rows: Iterable[Row], report: Report) -> Iterator[Chunk]:
     """The recipients for whom the message can be made, in chunks; the report is told of the others.
 
-    The first of equal addresses counts. Raises what reading the rows raises.
+    The first of equal addresses counts. Raises Problem ``invalid_request`` for too many, and what reading the rows
+    raises.
     """
-    judge, left = _Judge(message), iter(rows)
+    judge, left, number = _Judge(message), iter(rows), 0
     while chunk := list(islice(left, _CHUNK)):
+        number += len(chunk)
+        if number > MAX_RECIPIENTS:
+            raise invalid("/recipients", "max_length", f"At most {MAX_RECIPIENTS} recipients at a time.")
         valid: Chunk = {}
         for row in chunk:
             try:

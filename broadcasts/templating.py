@@ -15,7 +15,7 @@ from config.api.problems import FieldError, Problem, escaped, invalid
 from messaging.accepting.orders import Outgoing
 from messaging.api import payload
 
-MAX_VARIABLES, MAX_VALUE = 50, 1000
+MAX_VARIABLES, MAX_PLACES, MAX_VALUE = 50, 200, 1000
 NAME = re.compile(r"[a-z0-9_]{1,40}")
 # No two parts can take the same character, or a long text of spaces would take cubic time.
 _PLACE = re.compile(r"\{\{\s*([a-z0-9_]{1,40})\s*(?:\|([^{}]*))?\}\}")
@@ -106,6 +106,9 @@ def check(message: dict[str, Any], pointer: str = "/message") -> None:
             raise invalid(f"{pointer}{place}", "invalid_variable", words)
     if len(variables(message)) > MAX_VARIABLES:
         raise invalid(pointer, "too_many_variables", f"A message has at most {MAX_VARIABLES} variables.")
+    if sum(len(_places(text)) for _, text in _leaves(message)) > MAX_PLACES:
+        words = f"A message names its variables at most {MAX_PLACES} times."
+        raise invalid(pointer, "too_many_variables", words)
     refusals = []
     for sample in _SAMPLES:
         try:

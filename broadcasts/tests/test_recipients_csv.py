@@ -141,3 +141,10 @@ def test_no_table_is_too_strange(table: bytes) -> None:
     code, judged = _read(table)
     assert code in ("", "invalid_request")
     assert judged <= table.count(b"\n") + 1
+
+
+def test_a_table_has_an_end(post: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importing, "MAX_RECIPIENTS", 2000)
+    problem = assert_problem(post("to\n" + "nobody\n" * 2001), 400, "invalid_request")
+    assert problem["errors"][0]["code"] == "max_length"
+    assert post("to\n" + "nobody\n" * 2000).json()["invalid"] == 2000

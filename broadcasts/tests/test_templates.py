@@ -49,6 +49,7 @@ def test_names_are_unique_within_an_organization(alice: Person, charlie: Person)
         ({"text": {"body": ""}}, "/message/text/body", "invalid"),
         ({"text": {"body": "Hello {{Name}}"}}, "/message/text/body", "invalid_variable"),
         ({"text": {"body": "Hello {{name"}}, "/message/text/body", "invalid_variable"),
+        ({"text": {"body": "{{name}}" * 201}}, "/message", "too_many_variables"),
         ({"text": {"body": "{{name|{{other}}}}"}}, "/message/text/body", "invalid_variable"),
         ({"text": {"body": "Hello"}, "to": "15550100002"}, "/message/to", "unknown_field"),
         ({"text": {"body": "Hello"}, "instance": "ins_x"}, "/message/instance", "unknown_field"),
