@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-from benchmarks import accept, alone, finding, lane, memory, receive
+from benchmarks import accept, alone, finding, lane, memory, numbers, receive
 from benchmarks.client import LoadError
 from benchmarks.options import DATABASES, Options, parse
 from benchmarks.product import Product
@@ -20,6 +20,7 @@ PARTS: dict[str, Callable[[Product, Options], Iterator[Row]]] = {
     "lane": lane.measure,
     "receive": receive.measure,
     "memory": memory.measure,
+    "numbers": numbers.measure,
     "alone": alone.measure,
     "finding": finding.measure,
 }

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 DATABASES = {"sqlite": "", "postgres": "embedded"}  # as DATABASE_URL for the stack
-PARTS = ("accept", "lane", "receive", "memory", "alone", "finding")
-_QUICK = {"messages": 60, "events": 10, "rounds": 1, "numbers": (1, 4)}
+PARTS = ("accept", "lane", "receive", "memory", "numbers", "alone", "finding")
+_QUICK = {"messages": 60, "events": 10, "rounds": 1, "numbers": (1, 4), "sending": (1, 3)}
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Options:
     events: int
     rounds: int
     numbers: tuple[int, ...]
+    sending: tuple[int, ...]
     finding: tuple[int, ...]
     parts: tuple[str, ...]
 
@@ -48,12 +49,19 @@ def parse(argv: list[str]) -> Options:
     parser.add_argument("--events", type=_count, help="inbound messages until the webhook (default 100)")
     parser.add_argument("--rounds", type=_count, help="full lane and bare loop in turn; medians count (default 3)")
     parser.add_argument("--numbers", type=_counts, help="connected numbers to weigh (default 1,20,100)")
+    parser.add_argument("--sending", type=_counts, help="numbers that send at once (default 1,5,20)")
     parser.add_argument(
         "--finding", type=_counts, default=(), help="messages in the ledger to be found in, such as 10000,1000000"
     )
     parser.add_argument("--parts", type=_parts, default=PARTS, help=f"only these (default {','.join(PARTS)})")
     given = parser.parse_args(argv)
-    sizes: dict[str, Any] = {"messages": 500, "events": 100, "rounds": 3, "numbers": (1, 20, 100)}
+    sizes: dict[str, Any] = {
+        "messages": 500,
+        "events": 100,
+        "rounds": 3,
+        "numbers": (1, 20, 100),
+        "sending": (1, 5, 20),
+    }
     if given.quick:
         sizes |= _QUICK
     sizes |= {name: value for name in sizes if (value := getattr(given, name)) is not None}

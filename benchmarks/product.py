@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +26,6 @@ SESSIONS = "sessions-sandbox-1"
 LONGEST_SECONDS = 180.0  # for anything to come true
 LINKS_AT_ONCE = 6
 _MANY = 100  # messages
-_CAUTION = 0.75  # of the time that the first half took is surely not enough for the second
 _FIRST_PHONE = 15_560_000_000
 _ACKNOWLEDGED = {"sent", "delivered", "read", "played"}
 
@@ -149,12 +149,20 @@ class Product:
 
     def connected(self) -> int:
         """How many of the organization's instances are connected."""
+        return len(self._connected())
+
+    def instances(self, count: int) -> list[str]:
+        """So many connected instances, the first one among them."""
+        others = [one for one in self._connected() if one != self.instance]
+        return [self.instance, *others[: count - 1]]
+
+    def _connected(self) -> list[str]:
         page = self.api("GET", "/api/instances", params={"limit": 100})
-        states = [row["state"] for row in page["results"]]
+        rows = page["results"]
         while page["next"]:
             page = self.api("GET", page["next"])
-            states += [row["state"] for row in page["results"]]
-        return states.count("connected")
+            rows += page["results"]
+        return [row["id"] for row in rows if row["state"] == "connected"]
 
     # --- messages ---------------------------------------------------------------------------
 
@@ -182,12 +190,23 @@ class Product:
                 raise LoadError(f"not all of a batch was accepted: {answer[:300]!r}")
         return done
 
-    def post_message(self, text: str) -> str:
-        """One message; its id."""
-        return str(self.api("POST", "/api/messages", json=self._body(text))["id"])
+    def post_over(self, instances: list[str], messages: int, batch: int) -> list[str]:
+        """POST batches with messages of these instances in turn; returns their ids. Raises LoadError."""
+        bodies = [self._body(f"message {n}", instances[n % len(instances)]) for n in range(messages)]
+        ids: list[str] = []
+        for start in range(0, messages, batch):
+            answer = self.api("POST", "/api/messages/batch", json={"messages": bodies[start : start + batch]})
+            if any(result["status"] != 202 for result in answer["results"]):
+                raise LoadError(f"not all of a batch was accepted: {str(answer)[:300]}")
+            ids += [result["message"]["id"] for result in answer["results"]]
+        return ids
 
-    def _body(self, text: str) -> dict[str, Any]:
-        return {"instance": self.instance, "to": self.receiver, "type": "text", "text": {"body": text}}
+    def post_message(self, text: str, instance: str | None = None) -> str:
+        """One message; its id."""
+        return str(self.api("POST", "/api/messages", json=self._body(text, instance))["id"])
+
+    def _body(self, text: str, instance: str | None = None) -> dict[str, Any]:
+        return {"instance": instance or self.instance, "to": self.receiver, "type": "text", "text": {"body": text}}
 
     def status(self, message_id: str) -> str:
         """Raises LoadError when the message failed or is in doubt: then there is nothing to measure."""
@@ -199,25 +218,39 @@ class Product:
     def wait_for_acknowledgements(self, ids: list[str]) -> float:
         """Wait until the server has acknowledged all; returns the moment (perf_counter), at most 0.1 s late.
 
-        The newest is watched, since the lane sends in order; then every one is checked. Of many, the one in the
-        middle is watched first, seldom, so that the questions take no processor time from what is measured.
+        The newest is watched, since the lane sends in order; then every one is checked. Of many, some before it are
+        watched first, and seldom, so that the questions take little processor time from what is measured.
         """
-        newest, started = max(ids), time.perf_counter()
+        ordered = sorted(ids)
+        newest = ordered[-1]
         if len(ids) > _MANY:
-            middle = sorted(ids)[len(ids) // 2]
-            wait_until(lambda: self.status(middle) in _ACKNOWLEDGED, "the acknowledgement of half the messages", 0.5)
-            time.sleep(_CAUTION * (time.perf_counter() - started))
-        wait_until(lambda: self.status(newest) in _ACKNOWLEDGED, "the acknowledgement of the newest message")
-        moment = time.perf_counter()
+            for share, every in ((0.5, 0.4), (0.8, 0.2)):
+                one = ordered[int(share * len(ids))]
+                wait_until(partial(self._is_acknowledged, one), "the acknowledgement of a message", every)
+        wait_until(partial(self._is_acknowledged, newest), "the acknowledgement of the newest message")
+        return self._check(ids, time.perf_counter())
+
+    def wait_for_lanes(self, ids: list[str]) -> float:
+        """The same for messages of several instances: until nothing is queued or being sent."""
+        for status, every in (("queued", 0.3), ("sending", 0.1)):
+            query = {"status": status, "limit": 1}
+            wait_until(lambda q=query: not self.api("GET", "/api/messages", params=q)["results"], "the end", every)  # type: ignore[misc]
+        return self._check(ids, time.perf_counter())
+
+    def _check(self, ids: list[str], moment: float) -> float:
+        """The moment if all are acknowledged; else the one at which the last of them is."""
         if waiting := set(ids) - self._acknowledged(set(ids)):
             wait_until(lambda: all(self.status(one) in _ACKNOWLEDGED for one in waiting), "the other acknowledgements")
             moment = time.perf_counter()
         return moment
 
+    def _is_acknowledged(self, message_id: str) -> bool:
+        return self.status(message_id) in _ACKNOWLEDGED
+
     def _acknowledged(self, ids: set[str]) -> set[str]:
         found: set[str] = set()
         oldest = min(ids)
-        url: str | None = f"/api/messages?instance={self.instance}&limit=100"
+        url: str | None = "/api/messages?limit=100"
         while url:
             page = self.api("GET", url)
             found |= {row["id"] for row in page["results"] if row["status"] in _ACKNOWLEDGED}

@@ -176,8 +176,9 @@ class Lane:
             wakeup.answered(self._held.instance_id)
             self._more = True
         ahead = min(self._limit, max(_LEAST_AHEAD, min(_MOST_AHEAD, int(_AHEAD_SECONDS / self._pace))))
-        if self._more and self._claim is None and len(self._rows) <= ahead // 2:
-            self._claim = self._held.write(Claim(ahead), urgent=len(self._rows) <= ahead // 4)
+        if self._more and self._claim is None and len(self._rows) <= ahead * 2 // 3:
+            # In time to wait for the company of outcomes and for the commit of a large group.
+            self._claim = self._held.write(Claim(ahead), urgent=len(self._rows) <= ahead // 3)
         if not self._rows:
             claimed = self._take_claimed()
             self._rows.extend(self._policy.admitted(claimed))
