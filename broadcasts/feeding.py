@@ -27,7 +27,7 @@ from broadcasts.states import Progress, State
 from config.api.idempotency import Answer
 from config.api.problems import Problem
 from instances.whatsapp.jids import parse
-from messaging.accepting.judging import check_can_send
+from messaging.accepting.addressing import check_can_send
 from messaging.accepting.orders import Outgoing, Verdict
 from messaging.models import Message
 from messaging.services import accept

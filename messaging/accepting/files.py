@@ -9,9 +9,12 @@ from accounts.actor import Actor
 from config.api.idempotency import Claim
 from config.api.problems import Problem
 from config.models import IdempotencyKey
+from instances.access import admitted as admitted_instance
+from instances.models import Instance
 from media import services as media
 from media.models import Media
 from media.references import MediaRef
+from messaging.accepting.addressing import check_can_send, instances
 from messaging.accepting.orders import Outgoing
 
 
@@ -21,15 +24,38 @@ def admitted(
     """The same messages, each file named by its id; a message whose file is refused gives way to the Problem.
 
     Not inside a transaction: what comes as base64 is written to the storage. A request that came before is left as
-    it is, since its first answer is given again.
+    it is, since its first answer is given again. Nothing is kept or fetched for an instance that cannot send.
     """
-    refs = [ref for one in outgoing if isinstance(one, Outgoing) for ref in _refs(one)]
-    if not refs or (claim is not None and _came_before(claim)):
+    if not any(isinstance(one, Outgoing) and any(_refs(one)) for one in outgoing):
         return outgoing
+    if claim is not None and _came_before(claim):
+        return outgoing
+    outgoing = _addressed(actor, outgoing)
+    refs = [ref for one in outgoing if isinstance(one, Outgoing) for ref in _refs(one)]
     found = iter(media.admit(actor, refs))
     answers = [one if isinstance(one, Problem) else _with(one, found) for one in outgoing]
     media.used([str(ref.id) for one in answers if isinstance(one, Outgoing) for ref in _refs(one)])
     return answers
+
+
+def _addressed(actor: Actor, outgoing: Sequence[Outgoing | Problem]) -> list[Outgoing | Problem]:
+    """Messages that bring a file with them give way to the Problem of their instance."""
+    known = instances(one.instance_id for one in outgoing if isinstance(one, Outgoing) and _brings_file(one))
+    return [(isinstance(one, Outgoing) and _refusal(actor, one, known)) or one for one in outgoing]
+
+
+def _brings_file(one: Outgoing) -> bool:
+    return any(ref.id is None for ref in _refs(one))
+
+
+def _refusal(actor: Actor, one: Outgoing, known: dict[str, Instance]) -> Problem | None:
+    if not _brings_file(one):
+        return None
+    try:
+        check_can_send(admitted_instance(actor, known.get(one.instance_id)))
+    except Problem as problem:
+        return problem
+    return None
 
 
 def shown(content: dict[str, Any], described: dict[str, Any]) -> dict[str, Any]:

@@ -9,17 +9,14 @@ from datetime import datetime
 from io import BytesIO
 from typing import Any
 
-from django.db import connection
-
 from accounts.actor import Actor
 from config.api.problems import Problem
-from config.ids import InvalidId, to_uuid
 from instances import settings
 from instances.access import admitted
 from instances.models import Instance
-from instances.states import ENDED, Wanted
 from instances.whatsapp.jids import LID
 from media.selectors import ready
+from messaging.accepting.addressing import check_can_send, instances
 from messaging.accepting.files import shown
 from messaging.accepting.links import awaits_preview
 from messaging.accepting.orders import Order, Outgoing
@@ -28,14 +25,6 @@ from messaging.finding.searchable import text_of
 from messaging.models import SECRET_BYTES, Message
 from messaging.selectors import message_data
 from messaging.states import Direction, Status
-
-# By hand: the ORM takes longer to build this query than the database to answer it.
-_INSTANCES = """
-SELECT i.id, i.organization_id, i.network, i.name, i.wanted, i.state, i.device_jid, i.phone, i.lid, i.settings,
-  w.queue
-FROM instances_instance i LEFT JOIN instances_worker w ON w.id = i.holder_id
-WHERE i.id IN ({})
-"""
 
 
 @dataclass(slots=True)
@@ -80,7 +69,7 @@ class _Bench:
 
     def __init__(self, orders: list[Order], now: datetime) -> None:
         self._now = now
-        self._instances = _instances(orders)
+        self._instances = instances(one.instance_id for one in _outgoing(orders))
         self._references = References(_outgoing(orders), self._instances)
         every = [part for one in _outgoing(orders) for part in (one, *one.items)]
         files = {(one.media.id, one.media.kind) for one in every if one.media is not None and one.media.id}
@@ -138,39 +127,8 @@ def _refuse_taken(judged: list[list[Candidate | Problem]]) -> None:
                 order[place] = Problem("client_ref_taken", detail, message_id=other)
 
 
-def _instances(group: list[Order]) -> dict[str, Instance]:
-    asked = {one.instance_id for one in _outgoing(group) if _is_id(one.instance_id)}
-    if not asked:
-        return {}
-    key = Instance._meta.get_field("id")
-    places = ", ".join(["%s"] * len(asked))
-    rows = Instance.objects.raw(_INSTANCES.format(places), [key.get_db_prep_value(id_, connection) for id_ in asked])
-    return {row.id: row for row in rows}
-
-
 def _outgoing(group: list[Order]) -> Iterator[Outgoing]:
     return (one for order in group for one in order.outgoing if isinstance(one, Outgoing))
-
-
-def _is_id(text: str) -> bool:
-    try:
-        to_uuid(text, "ins")
-    except InvalidId:
-        return False
-    return True
-
-
-def check_can_send(instance: Instance) -> None:
-    """Raises Problem ``instance_not_linked``, ``instance_stopped`` or ``instance_unavailable``.
-
-    An instance that is merely reconnecting may send: its messages wait in the lane.
-    """
-    if not instance.linked:
-        raise Problem("instance_not_linked", "Link it first: connect, then scan the QR code.")
-    if instance.wanted == Wanted.STOPPED:
-        raise Problem("instance_stopped", "Call connect first.")
-    if instance.state in ENDED:
-        raise Problem("instance_unavailable", f"The instance is {instance.state}.", state=instance.state)
 
 
 def _message(one: Outgoing, instance: Instance, now: datetime, secret: bytes) -> Message:

@@ -123,6 +123,20 @@ def test_a_file_known_to_be_wrong_is_refused_at_once(alice: Person, instance: In
     assert not Message.objects.exists()
 
 
+@pytest.mark.parametrize(
+    "file", [{"data": base64.b64encode(picture()).decode()}, {"link": "https://example.com/a.jpg"}]
+)
+def test_nothing_is_kept_for_a_number_that_cannot_send(
+    alice: Person, charlie: Person, instance: Instance, file: dict[str, str]
+) -> None:
+    assert_problem(send(charlie, instance, type="image", image=file), 404, "not_found")
+    Instance.objects.update(wanted="stopped")
+    assert_problem(send(alice, instance, type="image", image=file), 409, "instance_stopped")
+    items = {"items": [{"type": "image", **file}] * 2}
+    assert_problem(send(alice, instance, type="album", album=items), 409, "instance_stopped")
+    assert not Media.objects.exists()
+
+
 def test_a_wake_up_that_got_lost_is_made_good(alice: Person, instance: Instance) -> None:
     send_data(alice, instance, b"some words", "document", filename="a.txt")
     preparing.sweep()
