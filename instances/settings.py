@@ -13,7 +13,7 @@ import structlog
 from msgspec import UNSET, Meta, UnsetType
 
 from config.api.problems import invalid
-from config.api.structs import not_valid
+from config.api.structs import not_valid, with_whole_numbers
 
 if TYPE_CHECKING:
     from instances.models import Instance
@@ -138,6 +138,7 @@ def merged(old: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
 
 def changed(network: str, stored: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
     """What is to be stored after a change by its user. Raises Problem ``invalid_request`` with pointers."""
+    change = with_whole_numbers(change)
     result = merged(stored, change)
     try:
         msgspec.convert(change, SettingsChange, strict=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import msgspec
 
@@ -28,3 +29,12 @@ def field_error(text: str, within: str = "") -> FieldError:
 def not_valid(error: msgspec.ValidationError, within: str = "") -> Problem:
     """The 400 that names the field."""
     return Problem("invalid_request", "Some fields are not valid.", errors=[field_error(str(error), within)])
+
+
+def with_whole_numbers(value: Any) -> Any:
+    """A JSON value for msgspec to convert: in JSON 3.0 is a whole number."""
+    if isinstance(value, dict):
+        return {name: with_whole_numbers(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [with_whole_numbers(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

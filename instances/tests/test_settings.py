@@ -49,6 +49,14 @@ def test_what_is_not_named_stays_and_null_brings_a_default_back(alice: Person, i
 
 
 @pytest.mark.django_db
+def test_a_whole_number_may_have_a_point(alice: Person, instance: Instance) -> None:
+    changed = patch(alice, instance, settings={"media": {"max_bytes": 5000.0}})
+    assert changed.json()["settings"]["media"]["max_bytes"] == 5000
+    answer = patch(alice, instance, settings={"media": {"max_bytes": 5000.5}})
+    assert assert_problem(answer, 400, "invalid_request")["errors"][0]["pointer"] == "/settings/media/max_bytes"
+
+
+@pytest.mark.django_db
 def test_a_change_is_told_and_recorded_and_none_is_not(alice: Person, instance: Instance) -> None:
     for _ in range(2):
         patch(alice, instance, settings={"client_ref_unique": True})

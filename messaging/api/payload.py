@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from config.api.problems import FieldError, Problem, escaped
-from config.api.structs import not_valid
+from config.api.structs import not_valid, with_whole_numbers
 from messaging.accepting.orders import Outgoing
 from messaging.kinds.outgoing import outgoing
 from messaging.kinds.sends import NOT_OFFERED, AnySend, Envelope, SendText
@@ -60,21 +60,13 @@ def _envelope(body: bytes | msgspec.Raw) -> Envelope:
 
 
 def _with_whole_numbers(body: bytes | msgspec.Raw) -> Envelope:
-    """In JSON 3.0 is a whole number. Raises Problem ``invalid_request``."""
+    """Raises Problem ``invalid_request`` or ``malformed_json``."""
     try:
-        return msgspec.convert(_whole(msgspec.json.decode(body)), AnySend)
+        return msgspec.convert(with_whole_numbers(msgspec.json.decode(body)), AnySend)
     except msgspec.ValidationError as error:
         raise not_valid(error) from error
     except (msgspec.DecodeError, RecursionError) as error:  # of fields that the first look did not come to
         raise Problem("malformed_json", str(error)) from error
-
-
-def _whole(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _whole(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_whole(inner) for inner in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _null_characters(value: Any, pointer: str) -> Iterator[FieldError]:
