@@ -6,17 +6,20 @@ look for more when they are done.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Generic, TypeVar
 
 import structlog
+from django.db import InterfaceError, OperationalError, connection
 from django.db.models import F, Model, QuerySet
 from django.utils import timezone
 
 from media.places import Places
 
+RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 log = structlog.get_logger(__name__)
 M = TypeVar("M", bound=Model)
 
@@ -53,11 +56,27 @@ class Worklist(Generic[M]):
         organization_id = self._organization_of(row)
         try:
             self._do(row)
+        except (OperationalError, InterfaceError) as error:
+            log.warning("database_away", work=self._name, row=row.pk, error=str(error).partition("\n")[0])
+            self._give_back(row)
         except Exception:
             # It is due again when the claim runs out.
             log.exception("work_failed", work=self._name, row=row.pk)
         finally:
             self._places.leave(organization_id)
+
+    def _give_back(self, row: M) -> None:
+        """Make a row due again at once, if the database comes back soon; else it is when the claim runs out."""
+        for seconds in RETRY_SECONDS:
+            time.sleep(seconds)
+            try:
+                if not connection.in_atomic_block:
+                    connection.close()
+                mine = self._due().filter(pk=row.pk, due_at=row.due_at)  # type: ignore[attr-defined]
+                mine.update(due_at=timezone.now(), attempts=F("attempts") - 1)
+                return
+            except (OperationalError, InterfaceError):
+                continue
 
     def _claim(self) -> M | None:
         now = timezone.now()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -13,8 +14,9 @@ __all__ = ["sandbox", "sandbox_process"]
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[RunningStack]:
-    """The product, started once for all tests that leave it as they found it."""
-    with RunningStack() as stack:
+    """The product, started once for all tests that leave it as they found it; a PostgreSQL is its own, to be killed."""
+    postgres = os.environ.get("DATABASE_URL", "").startswith("postgres")
+    with RunningStack({"DATABASE_URL": "embedded"} if postgres else None) as stack:
         yield stack
 
 

@@ -38,6 +38,20 @@ def wait_for(condition: Callable[[], T | Literal[False] | None], seconds: float 
     return value
 
 
+def wait_until_answered(api: Api, times: int = 30) -> None:
+    """Wait until the API answers again and again; after a kill of PostgreSQL each process has to notice by itself."""
+    answered, deadline = 0, time.monotonic() + 60
+    while answered < times:
+        assert time.monotonic() < deadline, "no answers"
+        try:  # each over another connection, so that another process may answer it
+            answer = httpx.get(f"{api.address}/api/messages?limit=1", headers=dict(api.http.headers), timeout=30)
+            answered = answered + 1 if answer.is_success else 0
+        except httpx.TransportError:
+            answered = 0
+        if not answered:
+            time.sleep(0.1)
+
+
 class Api:
     """One organization's way in. Answers are parsed; a status other than `expect` fails the test."""
 

@@ -1,50 +1,82 @@
-"""A process is killed in the middle of a burst of inbound messages: counts of what is lost and doubled."""
+"""A process is killed while messages and receipts come in; what was lost and doubled is counted."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
+import httpx
 import pytest
 
 from stack.testing import RunningStack
-from tests.product import Api, Control, wait_for
+from tests.product import Api, Control, wait_for, wait_until_answered
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.only_with("postgres")]
-MESSAGES = 300
-# What the library has confirmed to WhatsApp and not yet handed over dies with its process (docs/engine.md).
-CHANNEL = 101
+SESSIONS = "sessions-sandbox-1"
+MESSAGES, WRITTEN_AT_ONCE = 300, 50
+# What the library has confirmed to WhatsApp while the thread that takes it over waits for the processor: usually
+# nothing, a few on a machine that is busy with other things (docs/engine.md).
+IN_FLIGHT = 10
 
 
-@pytest.mark.parametrize(("victim", "most_lost"), [("sessions-sandbox-1", CHANNEL), ("valkey", 0)])
+@pytest.mark.parametrize(("victim", "most_lost"), [(SESSIONS, IN_FLIGHT), ("valkey", 0), ("web", 0), ("postgres", 0)])
 def test_a_burst_is_received_although_a_process_is_killed(
     stack: RunningStack, acme: Api, victim: str, most_lost: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    if victim not in stack.processes():
+        pytest.skip(f"no {victim} of its own")
     instance, number = acme.linked()
     carla, control = acme.phone("Carla"), Control(stack)
+    bodies = [
+        {"instance": instance, "to": carla, "type": "text", "text": {"body": f"to be read {place}"}}
+        for place in range(WRITTEN_AT_ONCE)
+    ]
+    acme.post("/messages/batch", {"messages": bodies}, expect=202)
+    wait_for(lambda: _statuses(acme, instance)["delivered"] == WRITTEN_AT_ONCE, 60, "all delivered")
+    ours = [message["wa_id"] for message in acme.messages(instance=instance)]
 
     def write(place: int) -> str:
+        if place % 3 == 0 and ours:
+            control("mark_read", phone=carla, id=ours.pop())
         return str(control("send_text", phone=carla, to=number, text=f"burst {place}")["id"])
 
     with ThreadPoolExecutor(1) as phone:
         writing = [phone.submit(write, place) for place in range(MESSAGES)]
-        wait_for(lambda: sum(one.done() for one in writing) > MESSAGES // 2, 60, "half of the burst")
+        wait_for(lambda: sum(one.done() for one in writing) > MESSAGES // 4, 60, "a quarter of the burst")
         stack.wait_for_restart(victim, stack.kill(victim))
         sent = [one.result() for one in writing]
-    acme.wait_for_state(instance, "connected")
-    last = acme.write(carla, number, "the last one")
+    wait_until_answered(acme)
+    last = str(control("send_text", phone=carla, to=number, text="the last one")["id"])
 
-    def received() -> Counter[str]:
-        return Counter(row["wa_id"] for row in acme.messages(instance=instance))
-
-    wait_for(lambda: received()[last], 60, "the last message")
-    deadline = time.monotonic() + 20
-    while set(sent) - set(received()) and time.monotonic() < deadline:
+    wait_for(lambda: _received(acme, instance)[last], 60, "the last message")
+    deadline = time.monotonic() + 5
+    while set(sent) - set(_received(acme, instance)) and time.monotonic() < deadline:
         time.sleep(0.5)  # what was not confirmed is delivered again
-    found = received()
+    found = _received(acme, instance)
     lost, doubled = len(set(sent) - set(found)), sum(count - 1 for count in found.values())
+    unread = _statuses(acme, instance)["delivered"]
     with capsys.disabled():
-        print(f"\n{victim} killed in a burst of {MESSAGES} inbound messages: {lost} lost, {doubled} doubled")
+        print(
+            f"\n{victim} killed in a burst: of {MESSAGES} messages {lost} lost, {doubled} doubled;"
+            f" of {WRITTEN_AT_ONCE} receipts {unread} lost"
+        )
     assert doubled == 0
-    assert lost <= most_lost
+    assert lost + unread <= most_lost
+
+
+def _messages(acme: Api, instance: str, direction: str) -> list[dict[str, Any]]:
+    """Empty while nobody answers."""
+    try:
+        return acme.messages(instance=instance, direction=direction)
+    except (httpx.TransportError, AssertionError):
+        return []
+
+
+def _received(acme: Api, instance: str) -> Counter[str]:
+    return Counter(row["wa_id"] for row in _messages(acme, instance, "inbound"))
+
+
+def _statuses(acme: Api, instance: str) -> Counter[str]:
+    return Counter(row["status"] for row in _messages(acme, instance, "outbound"))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.db import OperationalError
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -102,6 +103,21 @@ def test_one_organization_leaves_places_to_the_others(alice: Person, charlie: Pe
     work_list.run()
     assert order[:2] == [alice.organization.id, charlie.organization.id]
     assert len(order) == 61
+
+
+def test_what_met_an_absent_database_is_done_when_it_is_back(alice: Person) -> None:
+    row = Media.objects.create(organization=alice.organization, source="link", due_at=timezone.now())
+    attempts = []
+
+    def work(claimed: Media) -> None:
+        attempts.append(claimed.attempts)
+        if len(attempts) == 1:
+            raise OperationalError("the database is away")
+        Media.objects.filter(pk=row.pk).update(due_at=None)
+
+    due = Media.objects.filter(due_at__isnull=False)
+    Worklist("test", 2, timedelta(minutes=1), due.all, "organization_id", work).run()
+    assert attempts == [1, 1]
 
 
 def test_received_files_go_when_the_plan_keeps_messages_no_longer(alice: Person, stored: Stored) -> None:
