@@ -19,7 +19,7 @@ pytestmark = pytest.mark.end_to_end
 SESSIONS = "sessions-sandbox-1"
 MESSAGES = 100
 UPLOADS, UPLOAD_BYTES = 3, 50_000  # each takes a second
-IN_FLIGHT = 10  # receipts that the library had confirmed and not handed over; see test_kills_inbound
+IN_FLIGHT = 50  # receipts that the library had confirmed and not handed over; see test_kills_inbound
 # A white pixel.
 PNG = base64.b64encode(
     bytes.fromhex(
