@@ -31,7 +31,7 @@ def read(message: Any, header: Inbound, chat: Jid) -> Inbound | None:
     kind = kind_of(inner)
     secret = opened.secret if len(opened.secret) == _SECRET_BYTES else header.secret
     context = envelopes.context_of(kind[1] if kind else None)
-    found = {"secret": secret, "raw": message.SerializeToString()}
+    found = {"secret": secret, "raw": message.SerializePartialToString()}
     if change := change_of(inner, chat, sender, from_me):
         if change.target is None:
             return None
