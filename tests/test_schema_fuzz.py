@@ -25,6 +25,8 @@ from schemathesis.config import (
     ChecksConfig,
     CoveragePhaseConfig,
     GenerationConfig,
+    OperationConfig,
+    OperationsConfig,
     PhasesConfig,
     PositiveDataAcceptanceConfig,
     ProjectConfig,
@@ -32,6 +34,7 @@ from schemathesis.config import (
     SchemathesisConfig,
 )
 from schemathesis.core.result import Ok
+from schemathesis.filters import FilterSet
 from schemathesis.generation import GenerationMode
 from schemathesis.pytest.lazy import get_all_tests
 from schemathesis.specs.openapi.checks import positive_data_acceptance
@@ -60,7 +63,15 @@ BEYOND_SCHEMA |= CODES
 BEYOND_SCHEMA |= {"invalid_variable", "too_many_variables", "unknown_variable", "missing_variable", "data_for_many"}
 BEYOND_SCHEMA |= {"invalid_csv", "not_utf8", "word"}
 BEYOND_SCHEMA |= {"unknown_timezone", "same_times", "send_at_in_past", "send_at_too_far", "client_ref_missing"}
+# Bodies that hold a message of any type: to go through all that may be in them takes minutes, so a long run does;
+# messaging/tests/test_payload_hypothesis.py tries wrong messages of each type always.
+HOLD_MESSAGES = "/api/(messages|messages/batch|templates|broadcasts|sandbox/phones/{phone}/messages)$"
 _REFUSED = ["2xx", "401", "402", "403", "404", "409", "422", "429"]
+_holding_messages = FilterSet()
+_holding_messages.include(method="POST", path_regex=HOLD_MESSAGES)
+_shortened = OperationConfig(
+    filter_set=_holding_messages, phases=PhasesConfig(coverage=CoveragePhaseConfig(enabled=False))
+)
 _config = SchemathesisConfig(
     seed=SEED,
     projects=ProjectsConfig(
@@ -69,6 +80,7 @@ _config = SchemathesisConfig(
                 max_examples=EXAMPLES, deterministic=True, database="none", with_security_parameters=False
             ),
             phases=PhasesConfig(coverage=CoveragePhaseConfig(unexpected_methods={"PUT", "TRACE"})),
+            operations=OperationsConfig(operations=[_shortened] if EXAMPLES == DEFAULT_EXAMPLES else []),
             checks=ChecksConfig(positive_data_acceptance=PositiveDataAcceptanceConfig(expected_statuses=_REFUSED)),
         )
     ),
