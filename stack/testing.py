@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -25,6 +26,7 @@ from stack.logs import last_lines
 from stack.paths import PROJECT
 
 START_SECONDS, STOP_SECONDS = 120.0, 60.0
+_COMPLAINT = re.compile(r"warn|error|critical|fatal|Traceback|panic", re.IGNORECASE)
 
 
 class RunningStack:
@@ -182,6 +184,14 @@ class RunningStack:
     def logs(self, name: str, lines: int = 200) -> str:
         """The end of a process's log."""
         return "\n".join(last_lines(self.var / "log" / f"{name}.log", lines))
+
+    def complaints(self, lines: int = 40) -> str:
+        """What the processes logged lately that was not well, a paragraph for each that has something to say."""
+        said = {
+            path.stem: [line for line in last_lines(path, 1000) if _COMPLAINT.search(line)]
+            for path in sorted((self.var / "log").glob("*.log"))
+        }
+        return "\n\n".join("\n".join([f"{name}:", *found[-lines:]]) for name, found in said.items() if found)
 
     def output(self) -> str:
         """What ``stack up`` itself printed."""

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
@@ -18,6 +18,16 @@ def stack() -> Iterator[RunningStack]:
     postgres = os.environ.get("DATABASE_URL", "").startswith("postgres")
     with RunningStack({"DATABASE_URL": "embedded"} if postgres else None) as stack:
         yield stack
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What the product logged belongs to the report of a test that failed: its files are removed at the end."""
+    report = yield
+    stack = getattr(item, "funcargs", {}).get("stack")
+    if report.failed and isinstance(stack, RunningStack):
+        report.sections.append(("complaints of the product's processes", stack.complaints()))
+    return report
 
 
 @pytest.fixture(autouse=True)

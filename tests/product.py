@@ -29,11 +29,14 @@ def new_number() -> str:
     return f"{_prefix}{next(_serial):04d}"
 
 
-def wait_for(condition: Callable[[], T | Literal[False] | None], seconds: float = 30.0, what: str = "") -> T:
-    """The condition's first true value. Raises AssertionError with its last one."""
+def wait_for(
+    condition: Callable[[], T | Literal[False] | None], seconds: float = 30.0, what: str | Callable[[], object] = ""
+) -> T:
+    """The condition's first true value. Raises AssertionError with its last one and with `what`, or what it answers."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
-        assert time.monotonic() < deadline, f"waited {seconds} s in vain for {what or condition}: {value!r}"
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {seconds} s in vain for {what() if callable(what) else what}: {value!r}")
         time.sleep(0.05)
     return value
 

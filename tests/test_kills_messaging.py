@@ -79,15 +79,16 @@ def test_a_full_lane_of_every_kind_survives_a_kill(
     stack.wait_for_restart(victim, stack.kill(victim))
     wait_until_answered(acme)
 
-    def settled() -> list[dict[str, Any]]:
-        try:
-            rows = acme.messages(instance=instance)
-        except (httpx.TransportError, AssertionError):  # PostgreSQL is coming back
-            return []
-        waiting = {"queued", "sending", "preparing"}
-        return [] if any(row["status"] in waiting for row in rows) else rows
+    def waiting() -> list[dict[str, Any]]:
+        return [row for row in acme.messages(instance=instance) if row["status"] in {"queued", "sending", "preparing"}]
 
-    rows = wait_for(settled, 90, "the lane to be empty")
+    def settled() -> list[dict[str, Any]] | None:
+        try:
+            return None if waiting() else acme.messages(instance=instance)
+        except (httpx.TransportError, AssertionError):  # PostgreSQL is coming back
+            return None
+
+    rows = wait_for(settled, 90, waiting)
     doubtful = {_said(row) for row in rows if row["status"] == "unconfirmed"}
     failed = [row for row in rows if row["status"] == "failed"]
     wait_for(lambda: len(_arrived(control, carla, number)) >= MESSAGES - len(doubtful), 30, "arrivals")

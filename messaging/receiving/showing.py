@@ -30,8 +30,7 @@ def with_extras(rows: Sequence[Message]) -> list[dict[str, Any]]:
         if found := reactions.get(row.pk):
             data["reactions"] = [{"emoji": emoji, "count": count} for emoji, count in found.most_common()]
         if (chosen := votes.get(row.pk)) and not row.revoked_at:
-            options = row.content["options"]
-            data["poll_results"] = [{"option": option, "votes": chosen[option]} for option in options]
+            data["poll_results"] = _poll_results(row, chosen)
         if receipts := counts.get(row.pk):
             data["receipt_counts"] = receipts
         shown.append(data)
@@ -45,8 +44,10 @@ def in_full(row: Message, *, raw: bool = False) -> dict[str, Any]:
     """
     (data,) = with_extras([row])
     data["reacted"] = [_by(one) | {"emoji": one.emoji} for one in row.reactions.exclude(emoji="").order_by("at", "pk")]
-    votes = row.votes.order_by("at", "pk") if not row.revoked_at else PollVote.objects.none()
-    data["votes"] = [_by(one) | {"options": one.options} for one in votes if one.options]
+    votes = [] if row.revoked_at else [one for one in row.votes.order_by("at", "pk") if one.options]
+    data["votes"] = [_by(one) | {"options": one.options} for one in votes]
+    if votes:  # counted from the same rows: one may have come since
+        data["poll_results"] = _poll_results(row, Counter(option for one in votes for option in one.options))
     data["receipts"] = [
         {
             "member": person(one.phone, one.lid),
@@ -61,6 +62,10 @@ def in_full(row: Message, *, raw: bool = False) -> dict[str, Any]:
     if raw:
         data["raw"] = _raw(row)
     return data
+
+
+def _poll_results(row: Message, chosen: Counter[str]) -> list[dict[str, Any]]:
+    return [{"option": option, "votes": chosen[option]} for option in row.content["options"]]
 
 
 def _by(one: ByPerson) -> dict[str, Any]:
