@@ -108,7 +108,11 @@ def media_conn(net: Network, device: Device, iq: Node) -> list[Node]:
 
 @handles("w:sync:app:state", "set")
 def app_state(net: Network, device: Device, iq: Node) -> list[Node]:
-    """Synchronised settings, see appstate.py.  There are no snapshots, only patches."""
+    """Synchronised settings, see appstate.py.  There are no snapshots, only patches.
+
+    A client's first fetch keeps, of several values for one contact, the oldest if they come in one answer (in a
+    snapshot there is one only): who fetches gets one patch at a time.
+    """
     answers = []
     for asked in iq.find("sync") or ():
         name, base = asked.text("name", ""), int(asked.text("version", "0") or 0)
@@ -127,7 +131,8 @@ def app_state(net: Network, device: Device, iq: Node) -> list[Node]:
                     changed = node("collection", name=name, version=collection.version)
                     net.notify_device(other, changed, type="server_sync")
         patches = [node("patch", p) for p in collection.patches[base:]]
-        content = node("patches", *patches) if patches else None
-        kind = "error" if error else None
-        answers.append(node("collection", content, error, version=collection.version, name=name, type=kind))
+        more = "true" if len(patches) > 1 and not error else None
+        content = node("patches", *(patches[:1] if more else patches)) if patches else None
+        about = {"version": collection.version, "name": name, "type": "error" if error else None}
+        answers.append(node("collection", content, error, has_more_patches=more, **about))
     return [node("sync", *answers)]

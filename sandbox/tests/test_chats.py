@@ -101,6 +101,14 @@ def test_a_clients_status_post_reaches_the_contacts_of_its_phone(clients: Client
     assert received(clients, kept, sent["id"])["from"] == BOB
 
 
+def test_a_client_learns_the_newest_name_of_a_contact_when_it_is_linked(clients: ClientProcess) -> None:
+    phone, renamed = new_phone(clients), new_phone(clients)
+    clients.sandbox("save_contacts", phone=phone, contacts={renamed: "Before"})
+    clients.sandbox("save_contacts", phone=phone, contacts={renamed: "Now"})
+    clients.link("newcomer", phone)
+    wait_until(lambda: clients("contact", "newcomer", jid=f"{renamed}@s.whatsapp.net") == "Now", "the newest name")
+
+
 def test_a_phones_status_post_reaches_its_contacts_or_the_chosen(clients: ClientProcess) -> None:
     phone, other = new_phone(clients), new_phone(clients)
     clients.sandbox("save_contacts", phone=phone, contacts={ALICE: "Alice", other: "Other"})
