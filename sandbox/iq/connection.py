@@ -8,7 +8,7 @@ from google.protobuf.message import DecodeError
 
 from sandbox.errors import ControlError
 from sandbox.model import Device, SignedPrekey
-from sandbox.wire import Node, node
+from sandbox.wire import Node, Value, node
 
 from .registry import IqError, before_login, handles
 
@@ -133,6 +133,6 @@ def app_state(net: Network, device: Device, iq: Node) -> list[Node]:
         patches = [node("patch", p) for p in collection.patches[base:]]
         more = "true" if len(patches) > 1 and not error else None
         content = node("patches", *(patches[:1] if more else patches)) if patches else None
-        about = {"version": collection.version, "name": name, "type": "error" if error else None}
-        answers.append(node("collection", content, error, has_more_patches=more, **about))
+        about: dict[str, Value | None] = {"version": collection.version, "name": name, "has_more_patches": more}
+        answers.append(node("collection", content, error, type="error" if error else None, **about))
     return [node("sync", *answers)]
