@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import os
+import signal
 import stat
 from pathlib import Path
 
+import psutil
 import pytest
 from pytest_django import Settings
 
 from config.ids import new_id
 from instances.tests.library_store import DEVICE, Library
-from instances.whatsapp.store import Store, Trace
+from instances.whatsapp.store import Store, StoreFailed, Trace
 
 SECRET, OTHER = b"1" * 32, b"2" * 32
 
@@ -140,3 +143,23 @@ def test_what_was_begun_for_a_channel_may_have_left_as_nothing_is_encrypted_for_
     assert store.trace(SECRET)[:2] == (Trace.POSSIBLE, "3EB0")
     library.store_secret("3EB1", OTHER, "15550100002@s.whatsapp.net")
     assert store.trace(OTHER)[:2] == (Trace.NOT_ENCRYPTED, "3EB1")
+
+
+def _beside() -> list[int]:
+    """The processes that open stores for this one."""
+    return [child.pid for child in psutil.Process().children() if "instances.whatsapp.storefile" in child.cmdline()]
+
+
+def test_the_process_that_opens_stores_is_begun_anew_when_it_was_killed(store: Store, library: Library) -> None:
+    assert store.has_device(DEVICE)
+    (pid,) = _beside()
+    os.kill(pid, signal.SIGKILL)
+    assert store.has_device(DEVICE)
+    assert _beside() != [pid]
+
+
+def test_a_store_that_cannot_be_read_is_not_taken_for_one_without_a_link(store: Store) -> None:
+    store.prepare()
+    store.path.write_bytes(b"this is no database" * 100)
+    with pytest.raises(StoreFailed, match="not a database"):
+        store.device()

@@ -1,19 +1,26 @@
 """The client library's own database of one instance: a WAL SQLite file under SESSION_STORE_DIR.
 
-Beside the library's tables it has one of ours, written by triggers in the library's own transactions:
-``gateway_order`` notes when the last message secret was stored and when Signal state last changed.
-Both happen in that order before a message leaves, so after a crash the pair tells whether the last
-message can have left (docs/decisions/0003-settling-doubt.md).
+Beside the library's tables it has two of ours. ``gateway_order``, written by triggers in the library's own
+transactions, notes when the last message secret was stored and when Signal state last changed. Both happen in that
+order before a message leaves, so after a crash the pair tells whether the last message can have left
+(docs/decisions/0003-settling-doubt.md). ``gateway_contacts`` keeps names while a status goes to a chosen audience
+(docs/decisions/0012-audience-of-a-status.md).
+
+Nothing in this process opens the file: a process of its own does (``storefile``, which says why).
 """
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+import atexit
+import contextlib
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable
 from enum import Enum
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.conf import settings
 
@@ -21,33 +28,6 @@ from instances.whatsapp.jids import NEWSLETTER
 
 # The library appends "?_foreign_keys=on" to the name; the last parameter swallows it.
 _PARAMETERS = "?_journal_mode=WAL&_synchronous=NORMAL&_foreign_keys=on&_busy_timeout=15000&_x="
-_ORDER_TABLE = "CREATE TABLE IF NOT EXISTS gateway_order (what TEXT PRIMARY KEY, place INTEGER NOT NULL)"
-_ORDER_ROWS = "INSERT OR IGNORE INTO gateway_order VALUES ('secret', 0), ('signal', 0)"
-_NOTE = "UPDATE gateway_order SET place = (SELECT max(place) + 1 FROM gateway_order) WHERE what = '{what}'"
-_TRIGGERS = {
-    "gateway_secret": ("INSERT", "whatsmeow_message_secrets", "secret"),
-    "gateway_session_new": ("INSERT", "whatsmeow_sessions", "signal"),
-    "gateway_session": ("UPDATE", "whatsmeow_sessions", "signal"),
-    "gateway_sender_key_new": ("INSERT", "whatsmeow_sender_keys", "signal"),
-    "gateway_sender_key": ("UPDATE", "whatsmeow_sender_keys", "signal"),
-}
-
-
-# The contacts whose names are out of the way while a status goes to a chosen audience.
-_ASIDE_TABLE = (
-    "CREATE TABLE IF NOT EXISTS gateway_contacts (their_jid TEXT PRIMARY KEY, full_name TEXT, known INTEGER NOT NULL)"
-)
-_CHOSEN = "\x01chosen"
-_RESTORE = (
-    "UPDATE whatsmeow_contacts SET full_name ="
-    " (SELECT full_name FROM gateway_contacts aside WHERE aside.their_jid = whatsmeow_contacts.their_jid)"
-    " WHERE their_jid IN (SELECT their_jid FROM gateway_contacts)"
-    " AND (coalesce(full_name, '') = '' OR full_name = char(1) || 'chosen')",
-    "DELETE FROM whatsmeow_contacts WHERE their_jid IN (SELECT their_jid FROM gateway_contacts WHERE NOT known)"
-    " AND coalesce(full_name, '') || coalesce(first_name, '') || coalesce(push_name, '')"
-    " || coalesce(business_name, '') || coalesce(redacted_phone, '') = ''",
-    "DELETE FROM gateway_contacts",
-)
 
 
 class Trace(Enum):
@@ -66,8 +46,63 @@ class Trail(NamedTuple):
     place: int = 0
 
 
+class StoreFailed(Exception):
+    """The store could not be read or changed; nothing was."""
+
+
+class _Keeper:
+    """The process that opens stores, one for this process; begun with the first call, and anew when it has ended."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[str] | None = None
+
+    def __call__(self, name: str, path: Path, *arguments: Any) -> Any:
+        """Call a function of ``storefile``, each of which may be called twice. Raises StoreFailed."""
+        question = json.dumps([name, str(path), *arguments]) + "\n"
+        with self._lock:
+            answer = json.loads(self._ask(question) or self._ask(question) or '{"error": "no answer"}')
+        if "error" in answer:
+            raise StoreFailed(f"{name}: {answer['error']}")
+        return answer["result"]
+
+    def _ask(self, question: str) -> str:
+        """The answer; empty when the process has ended."""
+        process = self._process = self._process or self._start()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with contextlib.suppress(OSError):
+            process.stdin.write(question)
+            process.stdin.flush()
+            if line := process.stdout.readline():
+                return line
+        self._end()
+        return ""
+
+    def _start(self) -> subprocess.Popen[str]:
+        atexit.register(self._end)
+        return subprocess.Popen(
+            [sys.executable, "-m", "instances.whatsapp.storefile"],
+            cwd=settings.BASE_DIR,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            process_group=0,  # a signal for the worker's group is not for it: the worker still asks while it ends
+        )
+
+    def _end(self) -> None:
+        atexit.unregister(self._end)
+        if self._process:
+            with self._process as process:
+                process.kill()
+            self._process = None
+
+
+_call = _Keeper()
+
+
 class Store:
-    """The file of one instance. Every method opens and closes it, so that no handle outlives a link."""
+    """The file of one instance. Its methods raise StoreFailed."""
 
     def __init__(self, instance_id: str) -> None:
         self.path = Path(settings.SESSION_STORE_DIR) / f"{instance_id}.db"
@@ -76,11 +111,6 @@ class Store:
     def name(self) -> str:
         """What the library takes as the name of its database."""
         return f"{self.path}{_PARAMETERS}"
-
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        with closing(sqlite3.connect(self.path, timeout=15, isolation_level=None)) as connection:
-            yield connection
 
     def prepare(self) -> None:
         """Make the folder, readable by this user alone: the keys in it are in clear."""
@@ -98,25 +128,12 @@ class Store:
 
     def device(self) -> tuple[str, str | None] | None:
         """The linked device's JID and LID, or None when the store holds no link."""
-        if not self.path.exists():
-            return None
-        with self._open() as connection:
-            try:
-                row = connection.execute("SELECT jid, lid FROM whatsmeow_device").fetchone()
-            except sqlite3.OperationalError:
-                return None
-        return (row[0], row[1] or None) if row else None
+        found = _call("device", self.path) if self.path.exists() else None
+        return (found[0], found[1]) if found else None
 
     def watch_order(self) -> None:
-        """Install the table and triggers; idempotent. The library must have made its tables."""
-        with self._open() as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            connection.execute(_ORDER_TABLE)
-            connection.execute(_ORDER_ROWS)
-            for name, (act, table, what) in _TRIGGERS.items():
-                note = _NOTE.format(what=what)
-                connection.execute(f"CREATE TRIGGER IF NOT EXISTS {name} AFTER {act} ON {table} BEGIN {note}; END")
-            connection.execute("COMMIT")
+        """Install the table and triggers of the order; idempotent. The library must have made its tables."""
+        _call("watch_order", self.path)
 
     def trace(self, secret: bytes) -> Trail:
         """What became of the message with this secret.
@@ -127,64 +144,25 @@ class Store:
         """
         if self.device() is None:
             return Trail(Trace.POSSIBLE)
-        with self._open() as connection:
-            row = connection.execute(
-                "SELECT message_id, rowid, rowid = (SELECT max(rowid) FROM whatsmeow_message_secrets), chat_jid"
-                " FROM whatsmeow_message_secrets WHERE key = ?",
-                [secret],
-            ).fetchone()
-            if row is None:
-                return Trail(Trace.ABSENT)
-            message_id, place, is_last, chat = row
-            places = dict(connection.execute("SELECT what, place FROM gateway_order").fetchall())
-        encrypted = not chat.endswith(f"@{NEWSLETTER}")  # channels are not, so their messages leave no other trace
-        if is_last and encrypted and places.get("secret", 0) > places.get("signal", 0):
-            return Trail(Trace.NOT_ENCRYPTED, message_id, place)
-        return Trail(Trace.POSSIBLE, message_id, place)
+        found = _call("trace", self.path, secret.hex())
+        if found is None:
+            return Trail(Trace.ABSENT)
+        encrypted = not found["chat"].endswith(f"@{NEWSLETTER}")  # what channels get leaves no other trace
+        if found["is_last"] and encrypted and found["secret"] > found["signal"]:
+            return Trail(Trace.NOT_ENCRYPTED, found["wa_id"], found["place"])
+        return Trail(Trace.POSSIBLE, found["wa_id"], found["place"])
 
     def forget_secret(self, secret: bytes) -> None:
         """Drop a settled message's secret, so that a second attempt is told apart from the first."""
-        if not self.path.exists():
-            return
-        with self._open() as connection:
-            connection.execute("DELETE FROM whatsmeow_message_secrets WHERE key = ?", [secret])
+        _call("forget_secret", self.path, secret.hex())
 
     def narrow_audience(self, jids: Iterable[str]) -> None:
         """Leave only these people in the address book, until `restore_contacts`.
 
-        The library sends a status to everybody who has a name in its address book
-        (docs/decisions/0012-audience-of-a-status.md).
+        The library sends a status to everybody who has a name in its address book.
         """
-        device = self.device()
-        assert device is not None, "connected"
-        with self._open() as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            connection.execute(_ASIDE_TABLE)
-            for statement in _RESTORE:
-                connection.execute(statement)
-            connection.execute(
-                "INSERT INTO gateway_contacts SELECT their_jid, full_name, 1 FROM whatsmeow_contacts"
-                " WHERE full_name <> ''"
-            )
-            connection.execute("UPDATE whatsmeow_contacts SET full_name = NULL WHERE full_name <> ''")
-            for jid in jids:
-                connection.execute(
-                    "INSERT OR IGNORE INTO gateway_contacts VALUES"
-                    " (?, NULL, EXISTS (SELECT 1 FROM whatsmeow_contacts WHERE their_jid = ?))",
-                    [jid, jid],
-                )
-                connection.execute(
-                    "INSERT INTO whatsmeow_contacts (our_jid, their_jid, full_name) VALUES (?, ?, ?)"
-                    " ON CONFLICT (our_jid, their_jid) DO UPDATE SET full_name = excluded.full_name",
-                    [device[0], jid, _CHOSEN],
-                )
-            connection.execute("COMMIT")
+        _call("narrow_audience", self.path, list(jids))
 
     def restore_contacts(self) -> None:
         """Put the address book back; names that came meanwhile stay. Idempotent, also after a crash in between."""
-        with self._open() as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            connection.execute(_ASIDE_TABLE)
-            for statement in _RESTORE:
-                connection.execute(statement)
-            connection.execute("COMMIT")
+        _call("restore_contacts", self.path)
