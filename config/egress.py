@@ -339,26 +339,32 @@ class Client:
         write: Callable[[bytes], object],
         most_bytes: int,
         accept: str = "*/*",
+        headers: Mapping[str, str] | None = None,
         max_redirects: int = MAX_REDIRECTS,
+        may_follow: Callable[[httpx.URL], bool] = lambda target: True,
     ) -> Fetched:
         """GET within ``total_seconds``, redirects included, and hand the body of a 2xx over piece by piece.
 
         Redirects are followed at most ``max_redirects`` times, each to an address checked anew; one beyond is the
-        Fetched itself, as is any other status, with nothing written. The body comes as it was sent: a reply that is
-        encoded although we ask for none is broken. Raises EgressError, and InvalidUrl for ``url`` itself.
+        Fetched itself, as is any other status, with nothing written. One that ``may_follow`` says no to counts as
+        unreachable. The body comes as it was sent: a reply that is encoded although we ask for none is broken.
+        ``headers`` go before our own. Raises EgressError, and InvalidUrl for ``url`` itself.
         """
         target, patience = checked_url(url), time.monotonic() + self._drip_grace_seconds
-        headers = {b"Accept": accept.encode(), b"Accept-Encoding": b"identity", b"User-Agent": _USER_AGENT}
+        sent = {b"Accept": accept.encode(), b"Accept-Encoding": b"identity", b"User-Agent": _USER_AGENT}
+        sent |= {name.encode(): value.encode() for name, value in (headers or {}).items()}
         with _as_egress_errors():
             async with asyncio.timeout(self._total_seconds):
                 for left in range(max_redirects, -1, -1):
-                    wire = [(b"Host", target.netloc), *headers.items()]
+                    wire = [(b"Host", target.netloc), *sent.items()]
                     async with self._request("GET", target, wire, read=_READ_SECONDS) as response:
                         found = _headers(response)
                         following = _redirect(target, response.status, found) if left else None
                         if following is None:
                             size = await _hand_over(response, found, write, most_bytes, patience)
                             return Fetched(response.status, found, str(target), size)
+                    if not may_follow(following):
+                        raise Unreachable
                     target = following
         raise AssertionError("the last round returns")
 

@@ -10,9 +10,10 @@ from config.tests.test_egress import LOOPBACK, Answer, Names, _head, server
 
 
 async def get(url: str, *, most_bytes: int = 100, **options: Any) -> tuple[Fetched, bytes]:
+    asked = {name: options.pop(name) for name in ("headers", "may_follow") if name in options}
     client, pieces = Client(**({"allowed": LOOPBACK} | options)), list[bytes]()
     try:
-        return await client.get(url, write=pieces.append, most_bytes=most_bytes), b"".join(pieces)
+        return await client.get(url, write=pieces.append, most_bytes=most_bytes, **asked), b"".join(pieces)
     finally:
         await client.aclose()
 
@@ -85,6 +86,27 @@ async def test_a_redirect_to_a_private_address_looks_like_one_that_nobody_answer
                 await get(f"http://127.0.0.1:{host.port}/")
         texts.add(str(caught.value))
     assert len(texts) == 1
+
+
+async def test_a_redirect_that_is_not_wanted_looks_like_one_that_nobody_answers() -> None:
+    async with server(answering(redirect("/again"), body(b"there"))) as host:
+        with pytest.raises(Unreachable):
+            await get(f"http://127.0.0.1:{host.port}/", may_follow=lambda target: target.path != "/again")
+        assert host.connections == 1
+
+
+async def test_headers_of_the_caller_go_before_our_own() -> None:
+    heads = list[str]()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await _head(reader))
+        writer.write(body(b"hello"))
+
+    async with server(answer) as host:
+        await get(f"http://127.0.0.1:{host.port}/", headers={"Origin": "https://example.com", "User-Agent": "Me"})
+    assert "Origin: https://example.com\r\n" in heads[0]
+    assert "User-Agent: Me\r\n" in heads[0]
+    assert heads[0].count("User-Agent") == 1
 
 
 async def test_only_so_many_redirects_are_followed() -> None:
