@@ -196,7 +196,12 @@ MEDIA_HELD_BYTES = _read.number(
     256 * 1024**2,
     1024**2,
     2**40,
-    "Bytes of files that one session worker holds in memory at a time.",
+    "Bytes of files that one session worker holds in memory at a time to upload them.",
+)
+WHATSAPP_MEDIA_HOST = _read.host(
+    "WHATSAPP_MEDIA_HOST",
+    "mmg.whatsapp.net",
+    "Where session workers fetch received files. Those of the sandbox are told theirs when they start.",
 )
 
 _read.section("Sandbox")

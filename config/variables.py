@@ -21,6 +21,7 @@ from django.core.exceptions import ImproperlyConfigured
 T = TypeVar("T")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+_HOST = re.compile("[a-z0-9]([a-z0-9.-]{0,250}[a-z0-9])?(:[1-9][0-9]{0,4})?")
 _RATE = re.compile("([1-9][0-9]{0,8})/([1-9][0-9]{0,3})?([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
@@ -162,6 +163,16 @@ class Reader:
 
     def text(self, name: str, default: str | Per[str], help_: str, *, secret: bool = False) -> str:
         return self._value(name, default, "a text", help_, str, secret)
+
+    def host(self, name: str, default: str, help_: str) -> str:
+        """A name or an IPv4 address, with a port if need be."""
+
+        def parse(text: str) -> str:
+            if not _HOST.fullmatch(text.lower()):
+                raise ValueError
+            return text.lower()
+
+        return self._value(name, default, "a host such as example.com or 10.0.0.1:8443", help_, parse)
 
     def names(self, name: str, default: list[str] | Per[list[str]], help_: str) -> list[str]:
         return self._value(name, default, "a comma-separated list", help_, _split)

@@ -129,9 +129,13 @@ def _prune(cache: Path, mine: Path) -> None:
             os.close(descriptor)
 
 
-def client_env(overlay: Path, media_certificate: Path) -> dict[str, str]:
+def client_env(overlay: Path, media_certificate: Path, media_host: str) -> dict[str, str]:
     """Environment for a process that shall talk to the sandbox instead of WhatsApp.
 
     PYTHONPATH holds the overlay alone: who starts the process puts it before its own.
     """
-    return {"PYTHONPATH": str(overlay), "SSL_CERT_FILE": str(media_certificate)}
+    return {
+        "PYTHONPATH": str(overlay),
+        "SSL_CERT_FILE": str(media_certificate),
+        "WHATSAPP_MEDIA_HOST": media_host,  # for programs that fetch files themselves, without the library
+    }

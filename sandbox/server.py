@@ -78,7 +78,7 @@ class SandboxServer:
         self._certificate = self.identity.certificate()
         await self._listen(control)
         overlay = build_overlay(self.url, self.identity.root.public, self._cache)
-        self.env = client_env(overlay, self._media.certificate)
+        self.env = client_env(overlay, self._media.certificate, self._media.host)
         self._saver = asyncio.create_task(self._save_regularly())
         self._announce()
 

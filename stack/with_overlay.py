@@ -16,7 +16,7 @@ WAIT_SECONDS = 60.0
 
 
 def overlay_environ(ready: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    """What makes neonize speak to the sandbox instead of WhatsApp.
+    """What makes neonize, and us, speak to the sandbox instead of WhatsApp.
 
     Raises OSError, ValueError or KeyError before the sandbox is ready.
     """
@@ -25,6 +25,7 @@ def overlay_environ(ready: Path, environ: Mapping[str, str]) -> dict[str, str]:
     return {
         "PYTHONPATH": os.pathsep.join(filter(None, path)),
         "SSL_CERT_FILE": overlay["SSL_CERT_FILE"],
+        "WHATSAPP_MEDIA_HOST": overlay["WHATSAPP_MEDIA_HOST"],
         "NEONIZE_BOT_TAG": "off",
     }
 

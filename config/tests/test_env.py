@@ -45,6 +45,7 @@ def start(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
         ("REDIS_URL", "http://localhost"),
         ("FIELD_ENCRYPTION_KEYS", "short"),
         ("SANDBOX_ENABLED", "perhaps"),
+        ("WHATSAPP_MEDIA_HOST", "https://example.com/"),
     ],
 )
 def test_a_bad_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:

@@ -33,7 +33,7 @@ def test_it_says_where_it_is(sandbox: SandboxProcess) -> None:
     assert sandbox.process is not None
     assert ready["pid"] == sandbox.process.pid
     assert ready["url"].startswith("ws://127.0.0.1:")
-    assert ready["env"].keys() == {"PYTHONPATH", "SSL_CERT_FILE"}
+    assert ready["env"].keys() == {"PYTHONPATH", "SSL_CERT_FILE", "WHATSAPP_MEDIA_HOST"}
     overlay = Path(ready["env"]["PYTHONPATH"])
     assert [p.name for p in overlay.iterdir()] == ["neonize"]
     assert overlay.parent == sandbox.cache

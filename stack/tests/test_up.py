@@ -111,22 +111,29 @@ def test_the_sandbox_keeps_its_ports_until_somebody_takes_them(tmp_path: Path):
 
 
 def test_only_session_workers_of_the_sandbox_see_the_overlay(paths: Paths):
-    overlay = {"PYTHONPATH": "/overlay", "SSL_CERT_FILE": "/overlay/ca.pem"}
+    overlay = {
+        "PYTHONPATH": "/overlay",
+        "SSL_CERT_FILE": "/overlay/ca.pem",
+        "WHATSAPP_MEDIA_HOST": "127.0.0.1:1",
+    }
     (paths.sandbox / "ready.json").write_text(json.dumps({"pid": 1, "env": overlay}))
     programs = Programs(Options.of({}), paths, {"PYTHONPATH": "/own", "SSL_CERT_FILE": "/system/ca.pem"})
     assert programs.overlay_environ() == {
         "PYTHONPATH": os.pathsep.join(("/overlay", "/own")),
         "SSL_CERT_FILE": "/overlay/ca.pem",
+        "WHATSAPP_MEDIA_HOST": "127.0.0.1:1",
         "NEONIZE_BOT_TAG": "off",
     }
     live = programs.sessions("whatsapp", 1, lambda: {"NEONIZE_BOT_TAG": "off"})
     assert live.environ["SSL_CERT_FILE"] == "/system/ca.pem"
     assert "/overlay" not in live.environ["PYTHONPATH"]
+    assert "WHATSAPP_MEDIA_HOST" not in live.environ
 
 
 def test_a_command_is_run_with_the_overlay_outside_of_make_up_too(tmp_path: Path):
     ready = tmp_path / "ready.json"
-    ready.write_text(json.dumps({"env": {"PYTHONPATH": "/overlay", "SSL_CERT_FILE": "/overlay/ca.pem"}}))
+    overlay = {"PYTHONPATH": "/overlay", "SSL_CERT_FILE": "/overlay/ca.pem", "WHATSAPP_MEDIA_HOST": "127.0.0.1:1"}
+    ready.write_text(json.dumps({"env": overlay}))
     shown = subprocess.run(
         [sys.executable, "-m", "stack.with_overlay", str(ready), "sh", "-c", "echo $PYTHONPATH $SSL_CERT_FILE"],
         cwd=PROJECT,
