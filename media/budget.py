@@ -1,4 +1,4 @@
-"""How many bytes of files one process holds in memory: the client library takes and gives whole files only."""
+"""How many bytes of files one process holds in memory: the client library uploads whole files only."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What WhatsApp takes as what, as data; docs/media.md shows the table.
 
 Sizes in bytes. The limits are those of WhatsApp's own clients; documents may be larger there (2 GB), but the client
-library holds whole files in memory.
+library holds whole files in memory to upload them.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from PIL import Image
 
 from media.tests.test_renditions import moving, sound, video
 from stack.testing import RunningStack
-from tests.product import Api, wait_for
+from tests.product import Api, Control, wait_for
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.only_with("postgres")]
 MB = 1024 * 1024
@@ -80,6 +80,11 @@ def test_a_file_that_is_received_can_be_read(acme: Api) -> None:
     assert answer.headers["content-type"] == "image/jpeg"
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert acme.http.get(f"/api/media/{stored['id']}/content").content == content
+
+
+@pytest.fixture
+def control(stack: RunningStack) -> Control:
+    return Control(stack)
 
 
 class Memory:
@@ -154,6 +159,59 @@ def test_a_large_video_goes_from_number_to_number_and_memory_stays(
         for name in sorted(during.peak):
             print(f"  {name:24} {before.peak.get(name, 0):6.0f} MB -> {during.peak[name]:6.0f} MB at most")
     assert during.peak["web"] - before.peak["web"] < 30
+
+
+def test_three_large_files_at_once_are_received_without_being_in_memory(
+    stack: RunningStack, acme: Api, control: Control, capsys: pytest.CaptureFixture[str]
+) -> None:
+    instance, number = acme.linked()
+    phones = [acme.phone() for _ in range(3)]
+    send_bytes(control, phones[0], number, 10_000)  # what is loaded once does not count
+    wait_for(lambda: stored(acme, instance, 1), 60, "the first file")
+    before, during = Memory(stack), Memory(stack)
+    before.sample()
+    with during.watched():
+        began = time.monotonic()
+        for phone in phones:
+            send_bytes(control, phone, number, 50 * MB)
+        sent = time.monotonic()
+        files = wait_for(lambda: stored(acme, instance, 4), 90, "the files")
+        took = time.monotonic() - sent
+    assert [file["size"] for file in files].count(50 * MB) == 3
+    worker = "sessions-sandbox-1"
+    grown = during.peak[worker] - before.peak[worker]
+    with capsys.disabled():
+        print(
+            f"\n3 x 50 MB: sent by phones in {sent - began:.1f} s, stored {took:.1f} s later; "
+            f"{worker} {before.peak[worker]:.0f} MB -> {during.peak[worker]:.0f} MB at most"
+        )
+    assert grown < 40
+
+
+def test_a_file_that_is_larger_than_it_says_is_not_taken(acme: Api, control: Control) -> None:
+    instance, number = acme.linked()
+    settings = {"settings": {"media": {"max_bytes": 1_000_000}}}
+    assert acme.http.patch(f"/api/instances/{instance}", json=settings).status_code == 200
+    phone = acme.phone()
+    friend = acme.phone()
+    send_bytes(control, phone, friend, 20 * MB)
+    honest = control("sent", phone=phone, raw=True)["results"][-1]["message"]
+    honest["documentMessage"]["fileLength"] = "1000"
+    control("send", phone=phone, to=number, message=honest)
+    row = wait_for(lambda: next(iter(acme.messages(instance=instance, chat=phone)), None), what="the message")
+    assert row["document"]["size"] == 1000
+    file = wait_for(lambda: (found := acme.message(row["id"])["document"])["status"] == "failed" and found, 30)
+    assert acme.get(f"/media/{file['id']}")["error"]["code"] == "media_too_large"
+
+
+def send_bytes(control: Control, phone: str, to: str, size: int) -> None:
+    control("send_message", phone=phone, to=to, type="document", content={"bytes": size, "filename": "big.bin"})
+
+
+def stored(api: Api, instance: str, count: int) -> list[dict[str, Any]] | None:
+    """The documents of an instance if so many are stored."""
+    files = [row["document"] for row in api.messages(instance=instance) if row["type"] == "document"]
+    return files if len([file for file in files if file["status"] == "stored"]) == count else None
 
 
 def test_a_document_of_the_largest_size_leaves_the_web_as_it_is(stack: RunningStack, acme: Api) -> None:

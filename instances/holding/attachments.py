@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from instances.models import Instance
-    from instances.whatsapp.files import Place, RemoteFile
+    from instances.whatsapp.files import Place
     from instances.whatsapp.jids import Jid
     from instances.whatsapp.news import GroupInfo, News, Sent
     from instances.whatsapp.store import Store
@@ -49,9 +49,6 @@ class Held(Protocol):
 
     def upload(self, kind: str, path: Path, newsletter: bool) -> Place:
         """Hand a file to WhatsApp's media servers, as a media.models.Kind. Raises SendFailed, FileNotFoundError."""
-
-    def download(self, remote: RemoteFile) -> bytes:
-        """The content of a received file. Raises SendFailed."""
 
     def are_on_whatsapp(self, phones: Collection[str]) -> dict[str, Jid | None]:
         """The JID of each phone number that is on WhatsApp, None of one that is not. Raises SendFailed."""

@@ -26,7 +26,7 @@ from instances.models import Instance
 from instances.states import ENDED, State
 from instances.whatsapp.client import Client
 from instances.whatsapp.failures import SendFailed
-from instances.whatsapp.files import Place, RemoteFile
+from instances.whatsapp.files import Place
 from instances.whatsapp.jids import Jid, parse
 from instances.whatsapp.news import GroupInfo, News, Sent, StateChange
 from instances.whatsapp.store import Store
@@ -147,9 +147,6 @@ class Connection:
 
     def upload(self, kind: str, path: Path, newsletter: bool) -> Place:
         return self._connected().upload(kind, path, newsletter)
-
-    def download(self, remote: RemoteFile) -> bytes:
-        return self._connected().download(remote)
 
     def are_on_whatsapp(self, phones: Collection[str]) -> dict[str, Jid | None]:
         return self._connected().are_on_whatsapp(phones)

@@ -19,7 +19,7 @@ from typing import Any
 
 from instances.whatsapp import library
 from instances.whatsapp.failures import SendFailed
-from instances.whatsapp.files import Place, RemoteFile
+from instances.whatsapp.files import Place
 from instances.whatsapp.gate import GATE
 from instances.whatsapp.jids import Jid
 from instances.whatsapp.library import gocode, proto
@@ -42,13 +42,6 @@ _MEDIA_TYPES = {
     "voice": _AUDIO,
     "document": _DOCUMENT,
 }
-_MESSAGES = {
-    _IMAGE: "imageMessage",
-    _VIDEO: "videoMessage",
-    _AUDIO: "audioMessage",
-    _DOCUMENT: "documentMessage",
-}
-
 _attempts = itertools.count(1)
 _keep: list[Client] = []
 
@@ -203,21 +196,6 @@ class Client:
         place = answer.UploadResponse
         keys = (place.MediaKey, place.FileSHA256, place.FileEncSHA256)
         return Place(place.url, place.DirectPath, *keys, place.FileLength)
-
-    def download(self, remote: RemoteFile) -> bytes:
-        """Download a received file and check its hashes; the library holds several copies of it. Raises SendFailed."""
-        message = library.Message()
-        part = getattr(message, _MESSAGES[_MEDIA_TYPES[remote.kind]])
-        part.directPath, part.fileSHA256 = remote.direct_path, remote.file_sha256
-        if remote.media_key:  # else it is of a channel, and the library takes missing keys for unencrypted
-            part.mediaKey, part.fileEncSHA256 = remote.media_key, remote.file_enc_sha256
-        payload = message.SerializeToString()
-        GATE.enter()
-        raw = gocode.DownloadAny(self._uuid, payload, len(payload))
-        answer = proto.DownloadReturnFunction.FromString(raw)
-        if answer.Error:
-            raise SendFailed(f"media download: {answer.Error}")
-        return bytes(answer.Binary)
 
     def are_on_whatsapp(self, phones: Collection[str]) -> dict[str, Jid | None]:
         """The JID of each phone number that is on WhatsApp, a LID if it has one; None of one that is not.

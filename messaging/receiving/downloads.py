@@ -1,23 +1,22 @@
 """Downloads the files of received messages, in the session worker that holds the number.
 
 Loaded in session workers only. The list of work is in the database: what a worker that died had begun is due again
-after a while. Downloads run on threads of their own, so that no event of the number and no send waits for them.
+after a while. Downloads run on threads of their own, so that no event of the number and no send waits for them, and
+in pieces, so that no file is ever in memory.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import structlog
-from django.core.files.base import File
 from django.db import connection
 from django.db.models import F
 from django.utils import timezone
@@ -27,28 +26,25 @@ from instances.holding import attachments, writer
 from instances.holding.attachments import Held
 from instances.holding.writer import Handler, Item, Written
 from instances.models import Instance
-from instances.whatsapp.failures import SendFailed
+from instances.settings import of
+from instances.whatsapp import downloading
+from instances.whatsapp.downloading import Gone, TooMuch, Unavailable, Unreadable
+from instances.whatsapp.files import RemoteFile
 from instances.whatsapp.news import News
-from media import budget, inbound, services, storing
+from media import inbound, services, storing
 from media.models import Media, Source, Status
 from media.selectors import media_data
 from media.sniffing import HEAD_BYTES, sniffed
 from webhooks.events import Draft
 
 log = structlog.get_logger(__name__)
-THREADS, LOOK_SECONDS = 3, 2.0
-LEASE = timedelta(minutes=10)
-RETRY = tuple(timedelta(seconds=seconds) for seconds in (10, 60, 600, 3600, 6 * 3600))
-_GONE = ("failed with status code 403", "failed with status code 404", "failed with status code 410")
-_BROKEN = (
-    "hash of",
-    "invalid media hmac",
-    "no url present",
-    "file too short",
-    "does not start with slash",
-    "multiple of",
-)
-_OFFLINE = ("client is nil", "websocket", "info query timed out")
+THREADS, LOOK_SECONDS, CLOSE_SECONDS = 3, 2.0, 2.0
+LEASE = timedelta(minutes=10)  # beyond downloading.SECONDS, and the time to hand a file to the storage
+RETRY = tuple(timedelta(seconds=seconds) for seconds in (2, 10, 60, 600, 3600, 6 * 3600))
+
+
+class Interrupted(Exception):
+    """The worker lets go of the number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,17 +99,29 @@ class _Downloads:
 
     def __init__(self) -> None:
         self._online: dict[str, Held] = {}
+        self._closing: set[str] = set()
+        self._running: dict[str, str] = {}  # instances by their file
+        self._ended = threading.Condition()
         self._awake = threading.Event()
         self._free = threading.Semaphore(THREADS)
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="download")
         threading.Thread(target=self._run, name="downloads", daemon=True).start()
 
     def enter(self, held: Held) -> None:
+        self._closing.discard(held.instance_id)
         self._online[held.instance_id] = held
         self._awake.set()
 
     def leave(self, held: Held) -> None:
         self._online.pop(held.instance_id, None)
+
+    def close(self, held: Held, deadline: float) -> None:
+        """Interrupt the downloads of a number, and give them a moment to say so; else their claims run out."""
+        self.leave(held)
+        self._closing.add(held.instance_id)
+        seconds = min(CLOSE_SECONDS, max(0.0, deadline - time.monotonic()))
+        with self._ended:
+            self._ended.wait_for(lambda: held.instance_id not in self._running.values(), seconds)
 
     def wake(self) -> None:
         self._awake.set()
@@ -140,16 +148,21 @@ class _Downloads:
         if media is None or held is None:
             self._free.release()
             return False
+        with self._ended:
+            self._running[media.pk] = held.instance_id
         self._pool.submit(self._work, held, media)
         return True
 
     def _work(self, held: Held, media: Media) -> None:
         try:
-            download(held, media)
+            download(held, media, lambda: held.instance_id in self._closing)
         except Exception:
             log.exception("download_failed", media=media.pk)  # due again when the claim runs out
         finally:
             connection.close()
+            with self._ended:
+                del self._running[media.pk]
+                self._ended.notify_all()
             self._free.release()
             self._awake.set()
 
@@ -158,6 +171,7 @@ def claim(instance_ids: list[str]) -> Media | None:
     """Take the received file of these numbers that is due first, for LEASE."""
     now = timezone.now()
     due = Media.objects.filter(source=Source.INBOUND, status=Status.PENDING, due_at__lte=now)
+    due = due.select_related("instance")
     for media in due.filter(instance_id__in=instance_ids).order_by("due_at")[:10]:
         mine = Media.objects.filter(pk=media.pk, status=Status.PENDING, due_at=media.due_at)
         if mine.update(due_at=now + LEASE, attempts=F("attempts") + 1):
@@ -166,53 +180,77 @@ def claim(instance_ids: list[str]) -> Media | None:
     return None
 
 
-def download(held: Held, media: Media) -> None:
-    """Download a claimed file into the storage and have the outcome written. Waits for memory if others hold much."""
+def download(held: Held, media: Media, interrupted: Callable[[], bool] = lambda: False) -> None:
+    """Download a claimed file into the storage and have the outcome written; stops soon when ``interrupted``."""
     assert media.due_at is not None
-    status, columns = _fetched(held, media)
+    try:
+        status, columns = _fetched(media, interrupted)
+    except Interrupted:
+        status, columns = Status.PENDING, {"due_at": timezone.now(), "attempts": media.attempts - 1}
     held.write(Downloaded(media.id, media.due_at, status, columns)).result()
 
 
-def _fetched(held: Held, media: Media) -> tuple[str, dict[str, Any]]:
+def _fetched(media: Media, interrupted: Callable[[], bool]) -> tuple[str, dict[str, Any]]:
     remote = inbound.unpacked(str(media.remote))
     if remote.size > MAX_FILE_BYTES:
         return _failed("media_too_large", f"The file is larger than {MAX_FILE_BYTES} bytes.")
-    with budget.held_bytes(remote.size):
-        try:
-            content = held.download(remote)
-        except SendFailed as error:
-            return _failure(media, str(error))
-        if not 0 < len(content) <= MAX_FILE_BYTES:
-            return _failed("media_too_large", f"The file has {len(content)} bytes.")
-        found = sniffed(content[:HEAD_BYTES], media.filename, remote.mime_type)
-        key = storing.keep(media.organization_id, File(io.BytesIO(content)))
-        digest = hashlib.sha256(content).hexdigest()
-        size = len(content)
+    try:
+        storing.check_room(media.organization_id, remote.size)
+        with storing.workplace() as folder:
+            path = folder / "file"
+            size = _save(remote, path, _most_bytes(media, remote), interrupted)
+            if not size:
+                return _failed("media_empty", "The file has no bytes.")
+            with path.open("rb") as file:
+                found = sniffed(file.read(HEAD_BYTES), media.filename, remote.mime_type)
+            with storing.OnDisk(path.open("rb")) as content:
+                key = storing.keep(media.organization_id, content)
+    except services.Problem as problem:
+        return _failed(problem.code, problem.detail)
+    except (Gone, TooMuch, Unavailable, Unreadable) as error:
+        return _failure(media, error)
     return Status.STORED, {
         "file": key,
         "mime_type": found,
         "size": size,
-        "sha256": digest,
+        "sha256": remote.file_sha256.hex(),
         "error_code": None,
         "error_detail": None,
         "expires_at": inbound.expiry(),
     }
 
 
+def _save(remote: RemoteFile, path: Path, most_bytes: int, interrupted: Callable[[], bool]) -> int:
+    with path.open("wb") as file:
+
+        def write(piece: bytes) -> None:
+            if interrupted():
+                raise Interrupted
+            file.write(piece)
+
+        return downloading.download(remote, write, most_bytes)
+
+
+def _most_bytes(media: Media, remote: RemoteFile) -> int:
+    """What may come of a file: senders state sizes wrongly, so as much as they could have stated and been fetched."""
+    instance = media.instance
+    return min(MAX_FILE_BYTES, max(remote.size, of(instance).media.max_bytes if instance else 0))
+
+
 def _failed(code: str, detail: str, status: str = Status.FAILED) -> tuple[str, dict[str, Any]]:
     return status, {"error_code": code, "error_detail": detail}
 
 
-def _failure(media: Media, text: str) -> tuple[str, dict[str, Any]]:
-    if any(words in text for words in _GONE):
+def _failure(media: Media, error: Exception) -> tuple[str, dict[str, Any]]:
+    if isinstance(error, Gone):
         return _failed("media_gone", "WhatsApp does not keep the file any more.", Status.EXPIRED)
-    if any(words in text for words in _BROKEN):
+    if isinstance(error, TooMuch):
+        return _failed("media_too_large", "There is more of the file than its message says, and than is fetched.")
+    if isinstance(error, Unreadable):
         return _failed("media_unreadable", "What WhatsApp keeps is not what the message says.")
-    if any(words in text for words in _OFFLINE):
-        return Status.PENDING, {"due_at": timezone.now() + RETRY[0], "attempts": media.attempts - 1}
     if media.attempts > len(RETRY):
         return _failed("download_failed", "The file could not be downloaded.")
-    log.info("download_again", media=media.pk, error=text[:200])
+    log.info("download_again", media=media.pk, error=str(error)[:200])
     return Status.PENDING, {"due_at": timezone.now() + RETRY[media.attempts - 1]}
 
 
@@ -247,7 +285,7 @@ class Downloads:
         _downloads().wake()
 
     def close(self, deadline: float) -> None:
-        _downloads().leave(self._held)
+        _downloads().close(self._held, deadline)
 
 
 def find_work(instance_ids: list[str]) -> Iterable[str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ from pytest_django import Settings
 from conftest import Person, assert_problem
 from instances.holding.writer import Item
 from instances.models import Instance
+from instances.tests import media_server
+from instances.tests.media_server import Answer, MediaServer, gives, says, sealed
 from instances.whatsapp.failures import SendFailed
-from instances.whatsapp.files import NotSendable, Place, RemoteFile
+from instances.whatsapp.files import NotSendable, Place
 from media import renditions, services
-from media.models import Media, Rendition, Upload
+from media.models import Garbage, Media, Rendition, Upload
 from media.tests.conftest import picture
 from messaging.accepting import preparing
 from messaging.models import Message
@@ -32,6 +35,7 @@ from messaging.tests.test_quota import used
 from webhooks.models import Event
 
 pytestmark = pytest.mark.django_db
+SEALED = sealed(picture())
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +52,6 @@ class FakeHeld:
     def __init__(self, instance: Instance) -> None:
         self.instance_id, self.network = instance.id, instance.network
         self.uploads: list[tuple[str, bytes, bool]] = []
-        self.files: dict[str, bytes] = {}
         self.error = ""
 
     def upload(self, kind: str, path: Path, newsletter: bool) -> Place:
@@ -58,11 +61,6 @@ class FakeHeld:
         self.uploads.append((kind, content, newsletter))
         digest = hashlib.sha256(content).digest()
         return Place("https://mmg/x", f"/v/{len(self.uploads)}", b"k" * 32, digest, b"e" * 32, len(content))
-
-    def download(self, remote: RemoteFile) -> bytes:
-        if self.error:
-            raise SendFailed(self.error)
-        return self.files[remote.direct_path]
 
     def write(self, value: Any) -> Future[Any]:
         downloads.write([Item(self.instance_id, 1, value)], {})
@@ -209,10 +207,12 @@ def test_a_deleted_file_cannot_be_sent(ready: Message, instance: Instance) -> No
 # --- received ones ----------------------------------------------------------------------------
 
 
-def remote(content: bytes, **columns: Any) -> RemoteFile:
-    known = {"kind": "image", "direct_path": "/v/1", "media_key": b"k" * 32, "file_enc_sha256": b"e" * 32}
-    known |= {"file_sha256": hashlib.sha256(content).digest(), "size": len(content), "mime_type": "image/jpeg"}
-    return RemoteFile(**(known | columns))
+@pytest.fixture
+def server(settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[MediaServer]:
+    """Where WhatsApp keeps the received image."""
+    with media_server.media_server(settings, monkeypatch, tmp_path) as found:
+        found.answers = [gives(SEALED[1])]
+        yield found
 
 
 @pytest.fixture
@@ -230,29 +230,28 @@ def received(instance: Instance) -> Callable[..., Message]:
             content={"caption": "Look"},
             chat="15550100002@s.whatsapp.net",
         )
-        wanted(instance, row, remote(picture(), **columns))
+        wanted(instance, row, replace(SEALED[0], **columns))
         row.save()
         return row
 
     return receive
 
 
-def fetch(held: Any, instance: Instance) -> Media:
+def fetch(instance: Instance, interrupted: bool = False) -> Media:
     media = downloads.claim([instance.id])
     assert media is not None
-    downloads.download(held, media)
+    held: Any = FakeHeld(instance)
+    downloads.download(held, media, lambda: interrupted)
     return Media.objects.get(pk=media.pk)
 
 
 @pytest.mark.parametrize("from_phone", [False, True])
 def test_a_received_file_is_stored_and_its_message_says_so(
-    received: Callable[..., Message], instance: Instance, from_phone: bool
+    received: Callable[..., Message], server: MediaServer, instance: Instance, settings: Settings, from_phone: bool
 ) -> None:
     row = received(from_phone)
     assert row.content["status"] == "pending"
-    held: Any = FakeHeld(instance)
-    held.files["/v/1"] = picture()
-    media = fetch(held, instance)
+    media = fetch(instance)
     assert (media.status, media.mime_type, media.size) == ("stored", "image/jpeg", len(picture()))
     with default_storage.open(media.file) as file:
         assert file.read() == picture()
@@ -262,56 +261,115 @@ def test_a_received_file_is_stored_and_its_message_says_so(
         "status": "stored",
     }  # fmt: skip
     assert downloads.claim([instance.id]) is None
+    assert list(settings.MEDIA_INCOMING_DIR.iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    ("error", "status", "code"),
+    ("answer", "columns", "status", "code"),
     [
-        ("media download: download failed with status code 404", "expired", "media_gone"),
-        ("media download: hash of media plaintext doesn't match", "failed", "media_unreadable"),
-        ("media download: something else", "pending", None),
-        ("client is nil: the number is offline", "pending", None),
+        (says(404), {}, "expired", "media_gone"),
+        (gives(b"something else"), {}, "failed", "media_unreadable"),
+        (gives(SEALED[1][:-20]), {}, "failed", "media_unreadable"),
+        (gives(b"", claimed=2**31), {}, "failed", "media_too_large"),
+        (gives(SEALED[1]), {"size": 2**31}, "failed", "media_too_large"),
+        (gives(b""), {"media_key": b"", "file_sha256": hashlib.sha256().digest()}, "failed", "media_empty"),
+        (says(503), {}, "pending", None),
+        (gives(SEALED[1][:-20], claimed=len(SEALED[1])), {}, "pending", None),
     ],
 )
 def test_a_file_that_cannot_be_downloaded_says_why_or_waits(
-    received: Callable[..., Message], instance: Instance, error: str, status: str, code: str | None
+    received: Callable[..., Message],
+    server: MediaServer,
+    instance: Instance,
+    settings: Settings,
+    answer: Answer,
+    columns: dict[str, Any],
+    status: str,
+    code: str | None,
 ) -> None:
-    row, held = received(), FakeHeld(instance)
-    held.error = error
-    media = fetch(held, instance)
+    row = received(**columns)
+    Media.objects.update(due_at=timezone.now())  # asked for, if policy leaves it out
+    server.answers = [answer]
+    media = fetch(instance)
     assert (media.status, media.error_code) == (status, code)
     row.refresh_from_db()
     assert row.content["status"] == status
     assert (media.due_at is not None) == (status == "pending")
+    assert not media.file
+    assert not Garbage.objects.exists()
+    assert not settings.MEDIA_INCOMING_DIR.exists() or list(settings.MEDIA_INCOMING_DIR.iterdir()) == []
 
 
-def test_downloads_are_given_up_after_some_attempts(received: Callable[..., Message], instance: Instance) -> None:
+def test_a_sender_may_be_wrong_about_the_size_but_not_beyond_what_is_wanted(
+    received: Callable[..., Message], server: MediaServer, instance: Instance
+) -> None:
+    received(size=1)
+    instance.settings = {"media": {"max_bytes": 100}}
+    instance.save()
+    assert fetch(instance).error_code == "media_too_large"
+    received(size=1)
+    instance.settings = {"media": {"max_bytes": len(picture())}}
+    instance.save()
+    media = fetch(instance)
+    assert (media.status, media.size) == ("stored", len(picture()))
+
+
+def test_nothing_is_downloaded_for_who_has_no_room(
+    received: Callable[..., Message], server: MediaServer, instance: Instance, settings: Settings
+) -> None:
     received()
-    held = FakeHeld(instance)
-    held.error = "media download: something else"
+    settings.MEDIA_QUOTA_BYTES = len(picture()) - 1
+    assert fetch(instance).error_code == "media_quota_exceeded"
+    assert server.heads == []
+
+
+def test_a_server_that_was_busy_is_asked_again(
+    received: Callable[..., Message], server: MediaServer, instance: Instance
+) -> None:
+    received()
+    server.answers = [says(500), gives(SEALED[1])]
+    assert fetch(instance).status == "pending"
+    assert downloads.claim([instance.id]) is None  # not at once
+    Media.objects.update(due_at=timezone.now())
+    assert fetch(instance).status == "stored"
+
+
+def test_a_download_that_is_interrupted_is_due_at_once(
+    received: Callable[..., Message], server: MediaServer, instance: Instance
+) -> None:
+    received()
+    media = fetch(instance, interrupted=True)
+    assert (media.status, media.attempts) == ("pending", 0)
+    assert fetch(instance).status == "stored"
+
+
+def test_downloads_are_given_up_after_some_attempts(
+    received: Callable[..., Message], server: MediaServer, instance: Instance
+) -> None:
+    received()
+    server.answers = [says(500)]
     Media.objects.update(attempts=len(downloads.RETRY))
-    assert fetch(held, instance).error_code == "download_failed"
+    assert fetch(instance).error_code == "download_failed"
 
 
 def test_a_file_that_is_fetched_at_last_can_be_sent(
-    alice: Person, received: Callable[..., Message], instance: Instance
+    alice: Person, received: Callable[..., Message], server: MediaServer, instance: Instance
 ) -> None:
-    row, held = received(), FakeHeld(instance)
+    row = received()
     media_id = str(row.media_id)
     services.begin(media_id=media_id, kind="image")
-    held.error = "media download: hash of media plaintext doesn't match"
-    assert fetch(held, instance).status == "failed"
+    server.answers = [gives(b"something else"), gives(SEALED[1])]
+    assert fetch(instance).status == "failed"
     assert Rendition.objects.get().status == "failed"
     assert alice.client.post(f"/api/media/{media_id}/fetch").status_code == 202
-    held.error, held.files["/v/1"] = "", picture()
-    assert fetch(held, instance).status == "stored"
+    assert fetch(instance).status == "stored"
     services.begin(media_id=media_id, kind="image")
     renditions.worklist().run()
     assert Rendition.objects.get().status == "ready"
 
 
 def test_policy_decides_what_is_fetched_and_the_rest_can_be_asked_for(
-    alice: Person, received: Callable[..., Message], instance: Instance
+    alice: Person, received: Callable[..., Message], server: MediaServer, instance: Instance
 ) -> None:
     instance.settings = {"media": {"download": ["video"]}}
     instance.save()
@@ -319,9 +377,7 @@ def test_policy_decides_what_is_fetched_and_the_rest_can_be_asked_for(
     assert downloads.claim([instance.id]) is None
     assert row.content["status"] == "pending"
     assert alice.client.post(f"/api/media/{row.media_id}/fetch").status_code == 202
-    held: Any = FakeHeld(instance)
-    held.files["/v/1"] = picture()
-    assert fetch(held, instance).status == "stored"
+    assert fetch(instance).status == "stored"
 
 
 def test_a_claim_of_a_dead_worker_is_due_again(received: Callable[..., Message], instance: Instance) -> None:
