@@ -15,7 +15,11 @@ from messaging.sending import holds
 
 @shared_task
 def prune() -> None:
-    """Drop receipts and changes of messages that never came, such as those from before the number was linked."""
+    """Drop receipts and changes of messages that never came, such as those from before the number was linked.
+
+    Also the marks of parts of the history that were imported long ago.
+    """
+    history.forget()
     EarlyReceipt.objects.filter(created_at__lt=timezone.now() - timedelta(days=1)).delete()
     EarlyChange.objects.filter(created_at__lt=timezone.now() - timedelta(days=7)).delete()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from collections.abc import Iterator
 from datetime import timedelta
@@ -29,15 +30,19 @@ log = structlog.get_logger(__name__)
 STEP = 100  # messages of one transaction
 _LEASE = timedelta(minutes=2)  # after it the sweep takes an import for dead
 _MOST_ATTEMPTS = 10
+_REMEMBERED = timedelta(days=1)  # much longer than a killed worker's journal waits to be replayed
 
 
 def keep(items: list[Item], held: dict[str, Instance]) -> Written:
-    """Keep a part of the history until it is imported; not if the instance wants none."""
-    wanted = [item for item in items if settings.of(held[item.instance_id]).history.days]
-    parts = [HistoryPart(instance_id=item.instance_id, data=item.value.data) for item in wanted]
-    HistoryPart.objects.bulk_create(parts)
-    for part in parts:
-        transaction.on_commit(partial(_wake, part.pk), robust=True)
+    """Keep a part of the history until it is imported; not if the instance wants none, nor one that was kept before."""
+    for item in items:
+        if settings.of(held[item.instance_id]).history.days:
+            data = item.value.data
+            part, new = HistoryPart.objects.get_or_create(
+                instance_id=item.instance_id, digest=hashlib.sha256(data).hexdigest(), defaults={"data": data}
+            )
+            if new:
+                transaction.on_commit(partial(_wake, part.pk), robust=True)
     return Written([None] * len(items), [])
 
 
@@ -53,7 +58,7 @@ def import_part(part_id: int) -> None:
     At most one process does it: each step moves ``done`` from what this one left there, and others give up.
     """
     part = HistoryPart.objects.filter(pk=part_id).select_related("instance").first()
-    if part is None or not _claim(part):
+    if part is None or part.due_at is None or not _claim(part):
         return
     instance = part.instance
     wanted = settings.of(instance).history
@@ -61,7 +66,7 @@ def import_part(part_id: int) -> None:
         found = unpacked(bytes(part.data), wanted.days, wanted.max_messages, part.created_at)
     except (TooLarge, zlib.error, DecodeError) as error:
         log.error("history_unreadable", part=part.pk, error=repr(error))
-        part.delete()
+        _empty(part)
         return
     if part.done == 0:
         _take_over_people(instance, found)
@@ -75,10 +80,16 @@ def import_part(part_id: int) -> None:
 def _claim(part: HistoryPart) -> bool:
     if part.attempts >= _MOST_ATTEMPTS:
         log.error("history_given_up", part=part.pk, instance=part.instance_id)
-        part.delete()
+        _empty(part)
         return False
     mine = HistoryPart.objects.filter(pk=part.pk, due_at=part.due_at, attempts=part.attempts)
     return bool(mine.update(due_at=timezone.now() + _LEASE, attempts=F("attempts") + 1))
+
+
+def _empty(part: HistoryPart) -> bool:
+    """Nothing is left to do with a part; False if somebody has said so before."""
+    left = HistoryPart.objects.filter(pk=part.pk, due_at__isnull=False)
+    return bool(left.update(due_at=None, data=b""))
 
 
 def _messages(found: History, me: Person) -> Iterator[list[Inbound]]:
@@ -116,7 +127,7 @@ def _import(part: HistoryPart, step: list[list[Inbound]]) -> bool:
 @transaction.atomic
 def _finish(part: HistoryPart, found: History) -> None:
     instance = Instance.objects.select_for_update(no_key=True).get(pk=part.instance_id)
-    if not HistoryPart.objects.filter(pk=part.pk).delete()[0]:
+    if not _empty(part):
         return
     for chat in found.chats:
         if chat.name and chat.messages:
@@ -130,3 +141,8 @@ def _finish(part: HistoryPart, found: History) -> None:
 def waiting() -> list[int]:
     """The parts whose import is due, or was begun by a process that died."""
     return list(HistoryPart.objects.filter(due_at__lt=timezone.now()).order_by("pk").values_list("pk", flat=True)[:100])
+
+
+def forget() -> None:
+    """Drop the rows of parts that were imported long ago."""
+    HistoryPart.objects.filter(due_at__isnull=True, created_at__lt=timezone.now() - _REMEMBERED).delete()

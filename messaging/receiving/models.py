@@ -124,15 +124,24 @@ class Group(models.Model):
 
 
 class HistoryPart(models.Model):
-    """A part of the phone's history that waits to be imported, and how far that has come."""
+    """A part of the phone's history that waits to be imported, and how far that has come.
+
+    When it is imported, its row stays for a while, empty: a journal may bring the same part again.
+    """
 
     instance = models.ForeignKey(Instance, on_delete=models.CASCADE, related_name="+")
+    digest = models.CharField(max_length=64, null=True, help_text="SHA-256 of `data`")
     data = models.BinaryField(help_text="neonize.HistorySync, serialized, compressed with zlib")
     done = models.PositiveIntegerField(default=0, help_text="How many of its messages are dealt with")
     messages = models.PositiveIntegerField(default=0, help_text="How many were new")
     attempts = models.PositiveSmallIntegerField(default=0)
-    due_at = models.DateTimeField(default=timezone.now, db_index=True)
+    due_at = models.DateTimeField(
+        default=timezone.now, null=True, db_index=True, help_text="Null: nothing is left to do"
+    )
     created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["instance", "digest"], name="one_part_once")]
 
     def __str__(self) -> str:
         return f"history of {self.instance_id}"

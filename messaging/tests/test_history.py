@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from instances.models import Instance
 from instances.whatsapp.news import HistoryBlob, Inbound, Person
 from instances.whatsapp.protos import proto
 from media.models import Media
+from messaging import tasks
 from messaging.models import Chat, Contact, HistoryPart, Message
 from messaging.receiving import history
 from messaging.states import Direction
@@ -73,7 +75,7 @@ def test_conversations_become_chats_and_messages(write: Write, alice: Actor) -> 
     assert (event.type, event.data) == (
         "history.synced", {"kind": "recent", "progress": 100, "chats": 2, "messages": 3},
     )  # fmt: skip
-    assert not HistoryPart.objects.exists()
+    assert not bytes(HistoryPart.objects.get().data)
     assert not DailyUsage.objects.exists()
 
 
@@ -126,6 +128,32 @@ def test_an_import_that_died_goes_on_where_it_was(write: Write, monkeypatch: pyt
     imported()
     assert texts() == [f"text {n}" for n in range(10)]
     assert Event.objects.get().data["messages"] == 10
+
+
+@pytest.mark.parametrize("again", ["before it is imported", "afterwards", "much later"])
+def test_a_part_that_a_journal_brings_again_is_told_once(write: Write, again: str) -> None:
+    part = blob(chat(web(1)))
+    write(part)
+    if again != "before it is imported":
+        imported()
+    if again == "much later":
+        HistoryPart.objects.update(created_at=timezone.now() - timedelta(hours=23))
+        tasks.prune()
+    write(part)
+    imported()
+    imported()
+    assert texts() == ["text 1"]
+    assert Event.objects.get().type == "history.synced"
+    HistoryPart.objects.update(created_at=timezone.now() - timedelta(hours=25))
+    tasks.prune()
+    assert not HistoryPart.objects.exists()
+
+
+def test_parts_that_wait_are_never_forgotten(write: Write) -> None:
+    write(blob(chat(web(1))))
+    HistoryPart.objects.update(created_at=timezone.now() - timedelta(days=8))
+    tasks.prune()
+    assert history.waiting() == [HistoryPart.objects.get().pk]
 
 
 def test_an_import_in_progress_is_not_begun_again_before_its_time(write: Write) -> None:
@@ -182,4 +210,5 @@ def test_files_of_the_history_are_fetched_only_on_demand(write: Write) -> None:
 def test_a_broken_part_is_dropped(write: Write) -> None:
     write(HistoryBlob(b"no zlib"), HistoryBlob(zlib.compress(b"\xff\xff")))
     imported()
-    assert not HistoryPart.objects.exists()
+    assert history.waiting() == []
+    assert not any(part.data for part in HistoryPart.objects.all())
