@@ -50,6 +50,8 @@ RARE = ("cancelled", "failed", "held", "preparing", "scheduled", "unconfirmed")
 
 # Types of messages that change or answer another one and are no part of the conversation themselves.
 CHANGES = frozenset({"reaction", "edit", "revoke", "poll_vote", "event_response", "pin"})
+# Never unread: these, and an album itself, whose items are messages of their own.
+UNCOUNTED = CHANGES | {"album"}
 
 # Statuses of messages that wait for us.
 UNFINISHED = ("held", "preparing", "queued", "scheduled", "sending")

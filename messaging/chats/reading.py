@@ -14,7 +14,7 @@ from instances.holding.writer import Item, Written
 from instances.models import Instance
 from instances.whatsapp.jids import PHONE
 from messaging.models import Chat, Message
-from messaging.states import CHANGES, Direction
+from messaging.states import CHANGES, UNCOUNTED, Direction
 
 MOST = 1000  # unread messages that one mark tells WhatsApp of: the newest
 
@@ -37,7 +37,8 @@ def read_up_to(items: list[Item], held: dict[str, Instance]) -> Written:
             continue
         ids = list(_unread(chat).filter(pk__lte=value.message_id).values_list("pk", flat=True)[:MOST])
         Message.objects.filter(pk__in=ids).update(read_at=value.at)
-        left = _received(chat).filter(pk__gt=value.message_id, read_at=None).count()
+        later = _received(chat).filter(pk__gt=value.message_id, read_at=None)
+        left = later.exclude(type__in=UNCOUNTED).count()
         Chat.objects.filter(pk=chat.pk).update(read_to=value.message_id, unread=left)
     return Written([None] * len(items), [])
 

@@ -16,7 +16,7 @@ from django.utils import timezone
 from config.ids import new_id
 from instances.whatsapp.jids import BROADCAST, GROUP, LID, NEWSLETTER, PHONE
 from messaging.models import Chat, Contact, Message
-from messaging.states import Direction
+from messaging.states import UNCOUNTED, Direction
 
 _KINDS = {GROUP: Chat.Kind.GROUP, NEWSLETTER: Chat.Kind.NEWSLETTER, BROADCAST: Chat.Kind.STATUS}
 _COLUMNS = (
@@ -53,7 +53,7 @@ class _Touch:
             self.name = row.sender_name or self.name
         if self.last_at is None or at >= self.last_at:
             self.last_message_id, self.last_at = row.id, at
-        if inbound and not row.history:
+        if inbound and not row.history and row.type not in UNCOUNTED:
             self.unread += 1
 
 

@@ -106,6 +106,18 @@ def test_a_message_is_marked_with_those_before_it(
     assert Chat.objects.get().unread == 1
 
 
+def test_an_album_is_as_unread_as_its_items(alice: Person, instance: Instance, receive: Make, number: Said) -> None:
+    first = receive(instance)
+    album = receive(instance, type="album", content={"images": 2, "videos": 0})
+    items = [receive(instance, type="image", content={"status": "pending"}) for _ in range(2)]
+    chat = f"/api/chats/{Chat.objects.get().id}"
+    assert alice.client.get(chat).json()["unread"] == 3
+    alice.client.post(f"/api/messages/{first.id}/read")
+    assert alice.client.get(chat).json()["unread"] == 2
+    assert alice.client.post(f"{chat}/read").json()["unread"] == 0
+    assert {wa_id for _, _, ids in number.read for wa_id in ids} == {row.wa_id for row in (first, album, *items)}
+
+
 def test_in_a_group_every_sender_is_told(alice: Person, instance: Instance, receive: Make, number: Said) -> None:
     group = {"chat": "120363000000000001@g.us", "chat_lid": None}
     one, two = receive(instance, **group), receive(instance, **group)
