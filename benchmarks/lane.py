@@ -24,26 +24,42 @@ from benchmarks.report import PROJECT, Row, milliseconds
 def measure(product: Product, options: Options) -> Iterator[Row]:
     """A lane filled while the network is silent; a loop of neonize's own ``send_message``; the ratio of both."""
     connections = max(options.connections)
-    filled, drained, bare = [], [], []
     with BareLoop(product) as loop:
-        for _ in range(options.rounds):
-            posted, rate = _fill_and_drain(product, options.messages, connections)
-            filled.append(posted)
-            drained.append(rate)
-            bare.append(options.messages / loop.send(options.messages))
-    latencies = [latency for posted in filled for latency in posted.load.latencies]
+        near = _Rounds(product, loop, options.rounds, options.messages, connections)
+        with product.distant_network(options.distance):
+            far = _Rounds(product, loop, options.rounds, max(1, options.messages // 4), connections)
+    latencies = [latency for posted in near.posted for latency in posted.load.latencies]
     yield Row(
         f"accept.silent.{connections}",
         f"POST /api/messages, {connections} connections, lane waiting",
-        statistics.median(posted.load.per_second for posted in filled),
+        statistics.median(posted.load.per_second for posted in near.posted),
         "req/s",
         **milliseconds(latencies),
         note="the network is silent, so nothing else writes",
     )
-    yield _rates("number.drain", "one number, full lane to acknowledged", drained)
-    yield _rates("bare.loop", "neonize's send_message in a bare loop", bare)
-    ratio = statistics.median(drained) / statistics.median(bare)
-    yield Row("number.ratio", "full lane / bare loop", ratio, "ratio", note="medians of the rounds, taken in turn")
+    yield from near.rows("", "")
+    yield from far.rows(".distant", f", network {options.distance * 1000:.0f} ms away")
+
+
+class _Rounds:
+    """The lane and the loop in turn, so that a change of the machine's mood meets both."""
+
+    def __init__(self, product: Product, loop: BareLoop, rounds: int, messages: int, connections: int) -> None:
+        self.posted: list[Any] = []
+        self._drained: list[float] = []
+        self._bare: list[float] = []
+        for _ in range(rounds):
+            posted, rate = _fill_and_drain(product, messages, connections)
+            self.posted.append(posted)
+            self._drained.append(rate)
+            self._bare.append(messages / loop.send(messages))
+
+    def rows(self, key: str, where: str) -> Iterator[Row]:
+        yield _rates(f"number.drain{key}", f"one number, full lane to acknowledged{where}", self._drained)
+        yield _rates(f"bare.loop{key}", f"neonize's send_message in a bare loop{where}", self._bare)
+        ratio = statistics.median(self._drained) / statistics.median(self._bare)
+        note = "medians of the rounds, taken in turn"
+        yield Row(f"number.ratio{key}", f"full lane / bare loop{where}", ratio, "ratio", note=note)
 
 
 def _rates(key: str, name: str, rates: list[float]) -> Row:

@@ -24,6 +24,7 @@ class Options:
     rounds: int
     numbers: tuple[int, ...]
     sending: tuple[int, ...]
+    distance: float
     finding: tuple[int, ...]
     parts: tuple[str, ...]
 
@@ -51,6 +52,9 @@ def parse(argv: list[str]) -> Options:
     parser.add_argument("--numbers", type=_counts, help="connected numbers to weigh (default 1,20,100)")
     parser.add_argument("--sending", type=_counts, help="numbers that send at once (default 1,5,20)")
     parser.add_argument(
+        "--distance", type=float, default=0.02, help="seconds a distant network takes to answer (default %(default)s)"
+    )
+    parser.add_argument(
         "--finding", type=_counts, default=(), help="messages in the ledger to be found in, such as 10000,1000000"
     )
     parser.add_argument("--parts", type=_parts, default=PARTS, help=f"only these (default {','.join(PARTS)})")
@@ -67,7 +71,8 @@ def parse(argv: list[str]) -> Options:
     sizes |= {name: value for name in sizes if (value := getattr(given, name)) is not None}
     if sizes["numbers"][0] != 1:
         sizes["numbers"] = (1, *sizes["numbers"])
-    return Options(given.output, given.stack, given.connections, finding=given.finding, parts=given.parts, **sizes)
+    more = {name: getattr(given, name) for name in ("connections", "distance", "finding", "parts")}
+    return Options(given.output, given.stack, **more, **sizes)
 
 
 def _parts(text: str) -> tuple[str, ...]:

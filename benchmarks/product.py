@@ -268,6 +268,15 @@ class Product:
         finally:
             os.kill(pid, signal.SIGCONT)
 
+    @contextmanager
+    def distant_network(self, seconds: float) -> Iterator[None]:
+        """Every stanza of the sandbox takes so long, as if its server were far away."""
+        self.control("faults", latency=seconds)
+        try:
+            yield
+        finally:
+            self.control("faults", latency=0)
+
     def restart_session_worker(self) -> float:
         """End it in order; the supervisor starts it anew. Returns the seconds until all numbers are back."""
         wanted, started = self.connected(), time.perf_counter()

@@ -40,7 +40,7 @@ def queue_key(tag: str, id_: str, from_: Jid | str, participant: Jid | str | Non
 class Faults:
     """Misbehaviour towards the devices of one account (or, where it says so, of the whole network)."""
 
-    latency: float = 0  # seconds that every stanza to the client takes
+    latency: float = 0  # seconds that every stanza to the client takes; the whole network too
     mute: bool = False  # swallow every stanza, answer nothing (the connection stays open)
     ack_delay: float = 0  # seconds before a message is acknowledged
     drop_acks: int = 0  # leave the next N messages without acknowledgement (they are delivered)

@@ -52,7 +52,7 @@ class Network:
         self.sessions: set[Session] = set()
         self.pairings = Pairings(self, clock)
         self.newsletters = Newsletters(self)
-        self.faults = Faults()  # of the whole network: http_error, login_failure
+        self.faults = Faults()  # of the whole network: latency, http_error, login_failure
         media.misbehaviour = self._media_misbehaviour
         self.trace: Callable[[str, Session, Node], None] | None = None
         self.messages = 0  # messages accepted since the start

@@ -46,7 +46,7 @@ class Session:
     def send(self, stanza: Node | None, frame: bytes = b"") -> None:
         """Queue a stanza (`frame` is its encoding, if known); it leaves after everything that it may tell has
         been saved.  None ends the connection."""
-        latency = self.device.account.faults.latency if self.device else 0
+        latency = max(self.network.faults.latency, self.device.account.faults.latency if self.device else 0)
         due = asyncio.get_running_loop().time() + latency if latency else 0
         self._outbox.append((due, stanza, frame))
         self._wake.set()
