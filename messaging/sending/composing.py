@@ -13,6 +13,11 @@ from messaging.sending.transfers import uploaded
 _ABOUT = frozenset({"reaction", "edit", "revoke", "pin"})
 
 
+def names_others(row: Message) -> bool:
+    """Whether it is about other messages, whose WhatsApp ids it needs."""
+    return bool(row.attributes) or row.type in _ABOUT
+
+
 def compose(row: Message, held: Held) -> Outbound:
     """What is to be sent for a row; its file is uploaded. Queries only for messages that it names.
 
@@ -20,7 +25,7 @@ def compose(row: Message, held: Held) -> Outbound:
     """
     file = uploaded(held, row) if row.media_id is not None else None
     quoted = target = album = None
-    if row.attributes or row.type in _ABOUT:
+    if names_others(row):
         named = _named(row)
         quoted = _quoted(named.get("context"))
         target = _target(row, named.get("target"), held)

@@ -1,5 +1,6 @@
 """The lane of a number: sends its queued messages in order, one at a time, for as long as it is online.
 
+While the engine has one message, the next is composed, so that it can follow at once, and the last is recorded.
 Loaded in session workers only. What may have left when a process died is settled before the number
 connects again (docs/decisions/0003-settling-doubt.md).
 """
@@ -12,7 +13,7 @@ from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import Future, wait
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from django.conf import settings
@@ -24,21 +25,23 @@ from instances import wakeup
 from instances.holding import attachments, writer
 from instances.holding.attachments import Held
 from instances.holding.writer import LeaseLost
+from instances.whatsapp.building import Outbound
 from instances.whatsapp.failures import FAILED, HOLD, RETRY, Failure, SendFailed, failure_of
 from instances.whatsapp.files import NotSendable
-from instances.whatsapp.news import Inbound, News
+from instances.whatsapp.news import Inbound, News, Sent
 from instances.whatsapp.store import Trace
 from messaging.accepting.scheduling import release_due
 from messaging.models import Message
 from messaging.receiving import groups
 from messaging.receiving import handlers as receiving
 from messaging.sending import directory
-from messaging.sending.composing import compose
+from messaging.sending.composing import compose, names_others
 from messaging.sending.delivering import deliver
 from messaging.sending.doubt import settle
 from messaging.sending.ledger import HANDLERS, Claim, Claimed, Outcome, PutBack, fail_waiting
 from messaging.sending.pacing import MANY
 from messaging.sending.policy import Policy
+from messaging.sending.sender import Sender
 from messaging.states import Status
 
 log = structlog.get_logger(__name__)
@@ -47,6 +50,16 @@ _AHEAD_SECONDS, _LEAST_AHEAD, _MOST_AHEAD = 1.0, 2, 200
 _IDLE_SECONDS, _RETRY_SECONDS = 5.0, 0.5
 _LONGEST_SETTLE_SECONDS = 0.5  # so that a chat that never pauses cannot starve the lane
 _REMEMBERED_CHATS = 1_000
+_AT_ONCE = 2  # with the sender: one that the engine has, and one that follows it
+
+
+class _Begun(NamedTuple):
+    """A message for which the sender has been asked, or which could not be composed (no ``outbound``)."""
+
+    row: Message
+    outbound: Outbound | None
+    sent: Future[Sent]
+    at: float
 
 
 class Lane:
@@ -56,6 +69,9 @@ class Lane:
         self._stopping = threading.Event()
         self._busy = threading.Lock()  # held from the first claim until nothing is claimed and not begun
         self._policy = Policy(held)
+        self._sender = Sender(held.instance_id, self._deliver)
+        self._begun: deque[_Begun] = deque()  # in the order of sending; if one failed, it is the last
+        self._ended_at = 0.0  # when the last of them had ended (monotonic)
         self._heard: dict[str, float] = {}  # chat -> when its last inbound message came (monotonic)
         self._rows: deque[Message] = deque()  # claimed, in the order of sending
         self._claim: Future[Claimed] | None = None  # the claim of the next ones, under way
@@ -101,6 +117,7 @@ class Lane:
         self._policy.stop()
         if self._thread:
             self._thread.join(max(0.0, deadline - time.monotonic()))
+        self._sender.close()
 
     # --- the lane's own thread --------------------------------------------------------------
 
@@ -153,24 +170,78 @@ class Lane:
         True when there may be more for another turn. The lane never waits for the commit of a message that was
         sent: it is recorded, and the next ones are claimed, while others are being sent.
         """
-        outcome: Outcome | None = None
         self._more, self._limit, self._claimed, self._refused = True, limit, False, False
         with self._busy:
-            # What follows a message that waits may be of its chat: all is claimed anew.
-            while self._may_send and not _waits(outcome) and (row := self._next()):
-                started = time.monotonic()
-                outcome = self._send(row)
-                self._pace += (min(time.monotonic() - started, 2 * self._pace) - self._pace) / 4
-                self._record(outcome)
-                self._policy.recorded(row, outcome)
+            try:
+                outcome = self._send_claimed()
+            finally:
+                self._end_all()
             self._put_back()
         if outcome is not None and outcome.status == Status.QUEUED:
             self._stopping.wait(_RETRY_SECONDS)
             self._awake.set()
         return self._claimed and (limit != MANY or self._more or self._refused or _waits(outcome))
 
+    def _send_claimed(self) -> Outcome | None:
+        """The last outcome. What follows a message that waits may be of its chat: all is then claimed anew."""
+        outcome: Outcome | None = None
+        while not _waits(outcome):
+            row = self._next() if self._may_send and len(self._begun) < _AT_ONCE else None
+            if row is not None and self._may_join(row):
+                self._begun.append(self._begin(self._rows.popleft()))
+            elif self._begun:
+                outcome = self._end(self._begun.popleft())
+            else:
+                break
+        return outcome
+
+    def _may_join(self, row: Message) -> bool:
+        """Whether it may be composed before those that were begun have ended."""
+        return not self._begun or not (self._begun[-1].outbound is None or names_others(row))
+
+    def _begin(self, row: Message) -> _Begun:
+        at = time.monotonic()
+        if "album" in row.attributes:
+            wait(self._unwritten)  # it bears the id of the album, which was sent a moment ago
+        try:
+            outbound = compose(row, self._held)
+            return _Begun(row, outbound, self._sender.submit(row, outbound), at)
+        except Exception as error:
+            failed: Future[Sent] = Future()
+            failed.set_exception(error)
+            return _Begun(row, None, failed, at)
+        finally:
+            if connection.connection is not None:  # opened by those that name other messages
+                connection.close()
+
+    def _deliver(self, row: Message, outbound: Outbound) -> Sent:
+        """On the sender's thread."""
+        self._let_settle(row)
+        return deliver(self._held, outbound)
+
+    def _end(self, begun: _Begun) -> Outcome:
+        """Wait for the end of a message and record it; after a failure, take back those that were to follow."""
+        outcome = self._outcome(begun)
+        now = time.monotonic()
+        took, self._ended_at = now - max(begun.at, self._ended_at), now
+        self._pace += (min(took, 2 * self._pace) - self._pace) / 4
+        if outcome.status != Status.SENT:
+            self._rows.extendleft(one.row for one in reversed(self._begun))
+        self._record(outcome)
+        if outcome.status != Status.SENT:
+            self._end_all()
+        self._policy.recorded(begun.row, outcome)
+        return outcome
+
+    def _end_all(self) -> None:
+        """Wait until the engine has none of our messages, and begin no other meanwhile."""
+        self._sender.halt()
+        wait([one.sent for one in self._begun])
+        self._begun.clear()
+        self._sender.resume()
+
     def _next(self) -> Message | None:
-        """The next claimed message; None when there is none. Claims more before they run out."""
+        """The next claimed message, which stays; None when there is none. Claims more before they run out."""
         if self._awake.is_set() and self._claim is None and self._limit == MANY:
             self._awake.clear()
             wakeup.answered(self._held.instance_id)
@@ -183,7 +254,7 @@ class Lane:
             claimed = self._take_claimed()
             self._rows.extend(self._policy.admitted(claimed))
             self._refused = self._refused or len(self._rows) < len(claimed)
-        return self._rows.popleft() if self._rows else None
+        return self._rows[0] if self._rows else None
 
     def _take_claimed(self) -> list[Message]:
         if self._claim is None:
@@ -196,7 +267,7 @@ class Lane:
 
     def _record(self, outcome: Outcome) -> None:
         """Have an outcome written. Only after the commit of a failure may the next message be begun."""
-        crowd = outcome.status == Status.SENT and bool(self._rows or self._more)
+        crowd = outcome.status == Status.SENT and bool(self._rows or self._begun or self._more)
         written = self._held.write(outcome, urgent=not crowd)
         if outcome.status != Status.SENT:
             written.result()  # `settle` relies on it
@@ -211,13 +282,10 @@ class Lane:
             self._held.write(PutBack(rest)).result()
             self._rows.clear()
 
-    def _send(self, row: Message) -> Outcome:
-        self._let_settle(row)
-        if "album" in row.attributes:
-            wait(self._unwritten)  # it bears the id of the album, which was sent a moment ago
+    def _outcome(self, begun: _Begun) -> Outcome:
+        row, outbound = begun.row, begun.outbound
         try:
-            outbound = compose(row, self._held)
-            sent = deliver(self._held, outbound)
+            sent = begun.sent.result()
         except NotSendable as error:
             return Outcome(row.pk, Status.FAILED, error_code=error.code, error_detail=error.detail)
         except SendFailed as error:
@@ -227,11 +295,9 @@ class Lane:
         except Exception as error:
             log.exception("send_broke", message=row.pk)
             return self._failed(row, failure_of(repr(error)))
-        finally:
-            if connection.connection is not None:  # opened by those that name other messages
-                connection.close()
         # An edit or deletion in a channel bears the id of its target.
-        wa_id = None if outbound.target is not None and outbound.target.wa_id == sent.id else sent.id
+        target = outbound.target if outbound else None
+        wa_id = None if target is not None and target.wa_id == sent.id else sent.id
         return Outcome(row.pk, Status.SENT, wa_id, datetime.fromtimestamp(sent.timestamp, UTC), row=row)
 
     def _failed(self, row: Message, failure: Failure) -> Outcome:
