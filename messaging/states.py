@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from django.db import models
 
 
@@ -69,6 +71,7 @@ TRANSITIONS: dict[str, frozenset[str]] = {
 }
 
 
-def below(status: str) -> list[str]:
+@cache
+def below(status: str) -> tuple[str, ...]:
     """The statuses from which a message may move to this one."""
-    return [before for before, after in TRANSITIONS.items() if status in after]
+    return tuple(before for before, after in TRANSITIONS.items() if status in after)
