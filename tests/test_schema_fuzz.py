@@ -24,6 +24,7 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.config import (
     ChecksConfig,
     CoveragePhaseConfig,
+    FuzzingPhaseConfig,
     GenerationConfig,
     OperationConfig,
     OperationsConfig,
@@ -32,6 +33,7 @@ from schemathesis.config import (
     ProjectConfig,
     ProjectsConfig,
     SchemathesisConfig,
+    SimpleCheckConfig,
 )
 from schemathesis.core.result import Ok
 from schemathesis.filters import FilterSet
@@ -63,15 +65,26 @@ BEYOND_SCHEMA |= CODES
 BEYOND_SCHEMA |= {"invalid_variable", "too_many_variables", "unknown_variable", "missing_variable", "data_for_many"}
 BEYOND_SCHEMA |= {"invalid_csv", "not_utf8", "word"}
 BEYOND_SCHEMA |= {"unknown_timezone", "same_times", "send_at_in_past", "send_at_too_far", "client_ref_missing"}
-# Bodies that hold a message of any type: to go through all that may be in them takes minutes, so a long run does;
-# messaging/tests/test_payload_hypothesis.py tries wrong messages of each type always.
+# A short run goes through what may be in a request, or makes a few up where the former takes minutes: for bodies that
+# hold a message of any type (messaging/tests/test_payload_hypothesis.py tries wrong ones of each type always), and for
+# the many filters of messages (messaging/tests/test_finding.py tries each). That nobody gets in without credentials is
+# tried for every route by tests/test_access_matrix.py, and here for every request of a long run.
 HOLD_MESSAGES = "/api/(messages|messages/batch|templates|broadcasts|sandbox/phones/{phone}/messages)$"
+IS_SHORT = EXAMPLES == DEFAULT_EXAMPLES
 _REFUSED = ["2xx", "401", "402", "403", "404", "409", "422", "429"]
-_holding_messages = FilterSet()
-_holding_messages.include(method="POST", path_regex=HOLD_MESSAGES)
-_shortened = OperationConfig(
-    filter_set=_holding_messages, phases=PhasesConfig(coverage=CoveragePhaseConfig(enabled=False))
-)
+
+
+def _with(phases: PhasesConfig, choose: str) -> OperationConfig:
+    chosen = FilterSet()
+    getattr(chosen, choose)(method="POST", path_regex=HOLD_MESSAGES)
+    getattr(chosen, choose)(method="GET", path="/api/messages")
+    return OperationConfig(filter_set=chosen, phases=phases)
+
+
+_SHORTENED = [
+    _with(PhasesConfig(coverage=CoveragePhaseConfig(enabled=False)), "include"),
+    _with(PhasesConfig(fuzzing=FuzzingPhaseConfig(enabled=False)), "exclude"),
+]
 _config = SchemathesisConfig(
     seed=SEED,
     projects=ProjectsConfig(
@@ -80,8 +93,11 @@ _config = SchemathesisConfig(
                 max_examples=EXAMPLES, deterministic=True, database="none", with_security_parameters=False
             ),
             phases=PhasesConfig(coverage=CoveragePhaseConfig(unexpected_methods={"PUT", "TRACE"})),
-            operations=OperationsConfig(operations=[_shortened] if EXAMPLES == DEFAULT_EXAMPLES else []),
-            checks=ChecksConfig(positive_data_acceptance=PositiveDataAcceptanceConfig(expected_statuses=_REFUSED)),
+            operations=OperationsConfig(operations=_SHORTENED if IS_SHORT else []),
+            checks=ChecksConfig(
+                positive_data_acceptance=PositiveDataAcceptanceConfig(expected_statuses=_REFUSED),
+                ignored_auth=SimpleCheckConfig(enabled=not IS_SHORT),
+            ),
         )
     ),
 )
@@ -211,7 +227,7 @@ def _described() -> Any:
 _UNHURRIED = settings(suppress_health_check=list(HealthCheck), deadline=None)
 
 
-@pytest.mark.timeout(0 if EXAMPLES > DEFAULT_EXAMPLES else 600)
+@pytest.mark.timeout(600 if IS_SHORT else 0)
 def test_what_the_description_says_holds(world: World, subtests: pytest.Subtests) -> None:
     # Not `schema.parametrize`: it makes all cases when tests are collected, which takes as long as many tests.
     for found in get_all_tests(schema=_described(), test_func=_check, settings=_UNHURRIED, given_kwargs=None):
@@ -221,7 +237,7 @@ def test_what_the_description_says_holds(world: World, subtests: pytest.Subtests
             run(world=world)
 
 
-@pytest.mark.timeout(0 if EXAMPLES > DEFAULT_EXAMPLES else 600)
+@pytest.mark.timeout(600 if IS_SHORT else 0)
 def test_what_it_says_holds_for_requests_that_follow_from_each_other(world: World) -> None:
     machine: Any = _described().as_state_machine()
 
@@ -242,4 +258,4 @@ def test_what_it_says_holds_for_requests_that_follow_from_each_other(world: Worl
         def validate_response(self, response: schemathesis.Response, case: schemathesis.Case, **others: Any) -> None:
             case.validate_response(response, excluded_checks=_excluded(case, response), **others)
 
-    Workflow.run(settings=settings(_UNHURRIED, max_examples=3 * EXAMPLES, stateful_step_count=8, derandomize=True))
+    Workflow.run(settings=settings(_UNHURRIED, max_examples=2 * EXAMPLES, stateful_step_count=8, derandomize=True))
