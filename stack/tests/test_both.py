@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,6 @@ import pytest
 def test_of_the_product(request):
     assert request.config.getoption("part") == "product"
 
-@pytest.mark.only_with("sqlite")
 def test_of_an_app(request):
     assert (request.config.getoption("part"), request.config.getoption("stack")) == ("apps", "sqlite")
 
@@ -24,10 +24,14 @@ def test_that_fails():
 """
 
 
+@pytest.mark.only_with("sqlite")
 @pytest.mark.end_to_end  # it starts what the tests need four times
 def test_each_test_runs_where_it_belongs_and_one_failure_is_one_of_all(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("WHATSAPP_API_TESTS_SET", raising=False)
+    monkeypatch.setenv("REDIS_URL", "redis://not-used")  # what is given is not started
+    monkeypatch.setenv("DATABASE_URL", "postgres:///not-used")
     path = tmp_path / "test_made_up.py"
     path.write_text(TESTS)
     assert both.main([f"--rootdir={ROOT}", f"-c={ROOT / 'pyproject.toml'}", str(path)]) == 1
@@ -37,3 +41,13 @@ def test_each_test_runs_where_it_belongs_and_one_failure_is_one_of_all(
         "apps with postgres: FAILED (1)\napps with sqlite: passed\n"
         "product with postgres: passed\nproduct with sqlite: passed\n"
     )
+
+
+def test_those_of_the_whole_product_are_where_they_are_looked_for(pytestconfig: pytest.Config) -> None:
+    marked = {
+        room
+        for room in pytestconfig.getini("testpaths")
+        for path in (ROOT / room).rglob("test_*.py")
+        if re.search(r"mark\.(end_to_end|browser)\b", path.read_text())
+    }
+    assert marked == set(both.PRODUCT)
