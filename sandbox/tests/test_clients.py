@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import itertools
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -214,6 +215,20 @@ def test_a_message_sent_again_after_a_lost_ack_arrives_once(clients: ClientProce
     clients("send", "heidi", to=customer, text="last")
     wait_until(lambda: clients.sandbox.texts(customer) == ["first", "no ack", "last"])
     assert clients.sandbox("state")["messages"] - accepted == 2, "the copy was taken for a new message"
+
+
+@pytest.mark.parametrize("whose", ["the number's", "everybody's"])
+def test_a_distant_network_takes_its_time(clients: ClientProcess, whose: str) -> None:
+    phone, customer = new_phone(clients.sandbox), new_phone(clients.sandbox)
+    name = f"ivan-{whose[:3]}"
+    clients.link(name, phone)
+    clients.sandbox("faults", phone=phone if whose == "the number's" else "", latency=0.3)
+    try:
+        started = time.monotonic()
+        clients("send", name, to=customer, text="far away")
+        assert time.monotonic() - started >= 0.3
+    finally:
+        clients.sandbox("faults", latency=0)
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
