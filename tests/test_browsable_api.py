@@ -13,7 +13,7 @@ from accounts.organizations import suspend
 from audit.models import Entry
 from conftest import PASSWORD, Person
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.only_with("sqlite")]
 PAGE = {"Accept": "text/html"}
 
 

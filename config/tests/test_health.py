@@ -80,6 +80,7 @@ def test_a_sandbox_that_does_not_answer_is_told(client: Client, settings: Settin
     assert found["session_workers"]["detail"] == "No session worker for: sandbox, whatsapp."
 
 
+@pytest.mark.only_with("sqlite")
 def test_without_the_database_the_rest_is_still_told() -> None:
     code = (
         "import django; django.setup();"
@@ -140,6 +141,7 @@ def test_a_process_whose_migrations_are_not_applied_is_not_ready(
     assert client.get("/readyz").status_code == 200
 
 
+@pytest.mark.only_with("sqlite")
 def test_a_postgresql_that_is_away_is_told_after_two_seconds() -> None:
     code = (
         "import time, django; django.setup();"

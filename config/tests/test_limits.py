@@ -205,6 +205,7 @@ print(count(Actor("", "key", sys.argv[1], frozenset(), "test"), 3))
 """
 
 
+@pytest.mark.only_with("sqlite")
 def test_processes_share_their_counters(rates: SetRates, key: Actor, settings: Settings) -> None:
     rates(key=Rate(10, DAY))
     assert count(key) == [9]

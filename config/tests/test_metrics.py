@@ -114,6 +114,7 @@ for turn in range(2):
 """
 
 
+@pytest.mark.only_with("sqlite")
 def test_processes_are_added_up_and_of_dead_ones_only_the_counts_stay(tmp_path: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", COUNT],

@@ -19,7 +19,7 @@ from media import renditions, services, storing
 from media.models import Garbage, Media, Rendition
 from media.tests.conftest import picture
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.only_with("sqlite")]
 _KEYS = {"region_name": "us-east-1", "aws_access_key_id": "key", "aws_secret_access_key": "secret"}
 
 
