@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -45,12 +45,26 @@ def expiry() -> datetime:
     return timezone.now() + timedelta(days=settings.MEDIA_KEEP_DAYS) + _SLACK
 
 
+Told = Callable[[Media], object]
+
+
+def _nobody(media: Media) -> None:
+    """Nobody is to be told."""
+
+
 def store(
-    *, actor: Actor, content: File[bytes], sha256: str, source: str, filename: str = "", mime_type: str = ""
+    *,
+    actor: Actor,
+    content: File[bytes],
+    sha256: str,
+    source: str,
+    filename: str = "",
+    mime_type: str = "",
+    told: Told = _nobody,
 ) -> Media:
     """Keep a file; its type is found by its content. Not inside a transaction.
 
-    Raises Problem ``media_empty`` or ``media_quota_exceeded``.
+    ``told`` is called in the one that writes its row. Raises Problem ``media_empty`` or ``media_quota_exceeded``.
     """
     size = content.size
     if not size:
@@ -63,7 +77,7 @@ def store(
     key = storing.keep(actor.organization_id, content)
     with transaction.atomic():
         storing.claim(key, actor.organization_id, size)
-        return Media.objects.create(
+        media = Media.objects.create(
             organization_id=actor.organization_id,
             network=network_of(actor),
             source=source,
@@ -75,14 +89,16 @@ def store(
             filename=name,
             expires_at=expiry(),
         )
+        told(media)
+        return media
 
 
-def store_data(*, actor: Actor, data: str, filename: str = "", mime_type: str = "") -> Media:
+def store_data(*, actor: Actor, data: str, told: Told = _nobody, **words: str) -> Media:
     """Keep a file given as base64. Raises Problem ``invalid_request``, and as `store`."""
     content = decoded(data)
     digest = hashlib.sha256(content).hexdigest()
     file = ContentFile(content)
-    return store(actor=actor, content=file, sha256=digest, source=Source.DATA, filename=filename, mime_type=mime_type)
+    return store(actor=actor, content=file, sha256=digest, source=Source.DATA, told=told, **words)
 
 
 def decoded(data: str) -> bytes:
@@ -101,7 +117,8 @@ def decoded(data: str) -> bytes:
 _URL_ALPHABET = str.maketrans("-_", "+/")
 
 
-def store_link(*, actor: Actor, link: str, filename: str = "", mime_type: str = "") -> Media:
+@transaction.atomic
+def store_link(*, actor: Actor, link: str, filename: str = "", mime_type: str = "", told: Told = _nobody) -> Media:
     """Note a link, to be fetched by the task worker. Raises Problem ``invalid_request`` with code ``invalid_url``."""
     check_link(link)
     media = Media.objects.create(
@@ -115,6 +132,7 @@ def store_link(*, actor: Actor, link: str, filename: str = "", mime_type: str = 
         due_at=timezone.now(),
         expires_at=expiry(),
     )
+    told(media)
     transaction.on_commit(wakeup.fetch)
     return media
 
@@ -146,7 +164,7 @@ def admit(actor: Actor, refs: Sequence[MediaRef]) -> list[Media | Problem]:
 
 
 def _admitted(actor: Actor, ref: MediaRef, found: dict[str, Media]) -> Media | Problem:
-    words = {"filename": ref.filename or "", "mime_type": ref.mime_type or ""}
+    words: dict[str, Any] = {"filename": ref.filename or "", "mime_type": ref.mime_type or ""}
     try:
         if ref.id is not None:
             if ref.id not in found:

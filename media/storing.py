@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -120,6 +122,18 @@ def on_disk(key: str, folder: Path) -> Iterator[Path]:
         for piece in chunks(key):
             copy.write(piece)
     yield path
+
+
+def clear_incoming() -> None:
+    """Delete what processes that died had been writing in MEDIA_INCOMING_DIR of this machine."""
+    folder, oldest = settings.MEDIA_INCOMING_DIR, time.time() - UNCLAIMED.total_seconds()
+    for path in folder.iterdir() if folder.exists() else ():
+        try:
+            if max(one.stat().st_mtime for one in (path, *path.rglob("*"))) > oldest:
+                continue
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        except FileNotFoundError:  # its process was faster
+            continue
 
 
 def collect(most: int = 200) -> int:

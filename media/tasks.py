@@ -52,6 +52,7 @@ def sweep() -> None:
 @shared_task
 def collect(most: int = 200) -> None:
     """End what has expired and delete its files, in small steps; goes on in another task while there is more."""
+    storing.clear_incoming()
     ended = services.expire_due(most) + services.purge_old(most)
     if storing.collect(most) == most or ended >= most:
         collect.delay(most)

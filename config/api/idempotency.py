@@ -3,7 +3,7 @@
 1. The key is locked in a row that is committed before the view runs, so that nobody else runs it meanwhile.
 2. The view runs in one transaction that also stores its answer: a crash leaves both or nothing. A view that waits for
    other systems, or for a slow hash, runs outside of a transaction and its answer is stored afterwards; if the process
-   dies in between, the key is free again after LOCK and the view may run twice.
+   dies in between, the key is free again after LOCK and the view may run twice, unless it has called `keep`.
 
 Only successes are kept, for KEPT; an error frees the key. A key belongs to one scope: the organization and mode of an
 API key, a person in an organization, or an anonymous client's address. Within it the caller's rights are part of
@@ -17,6 +17,7 @@ import hmac
 import json
 import re
 from collections.abc import Callable
+from contextvars import ContextVar
 from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
@@ -128,6 +129,16 @@ def answer_in(row: IdempotencyKey, claim: Claim) -> Answer:
     return Answer(row.status or 200, None if row.body is None else json.loads(row.body))
 
 
+def keep(status: int, data: Any) -> None:
+    """Store the answer that a view of kind ``afterwards`` is about to give, in its transaction that writes the effect.
+
+    Without a key nothing happens. Raises Problem ``idempotency_key_in_use`` when somebody else runs by now.
+    """
+    held = _running.get()
+    if held is not None and not held.row().update(locked_until=None, status=status, body=_as_json(data)):
+        raise _in_use()
+
+
 def is_expired(row: IdempotencyKey) -> bool:
     return row.created_at <= timezone.now() - KEPT
 
@@ -164,6 +175,9 @@ class _Held(NamedTuple):
 
     def row(self) -> Any:
         return IdempotencyKey.objects.filter(pk=self.pk, locked_until=self.until)
+
+
+_running: ContextVar[_Held | None] = ContextVar("idempotency_hold", default=None)
 
 
 def _in_use() -> Problem:
@@ -216,7 +230,11 @@ def _run_together(held: _Held, view: Callable[[], Response]) -> Response:
 
 
 def _run_and_keep(held: _Held, view: Callable[[], Response]) -> Response:
-    response = view()
+    token = _running.set(held)
+    try:
+        response = view()
+    finally:
+        _running.reset(token)
     _keep(held, response)
     return response
 

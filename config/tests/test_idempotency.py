@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, OperationalError, connection
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.test import RequestFactory
 from django.utils import timezone
 from pytest_django import Settings
@@ -181,6 +181,38 @@ def test_a_view_that_breaks_leaves_the_key_free(db: None, kind: Any, error: type
     with pytest.raises(error):
         once(CLAIM, broken, kind)
     assert User.objects.count() == (0 if kind == "together" else 1)
+    assert not IdempotencyKey.objects.exists()
+
+
+def test_an_answer_kept_with_the_effect_outlives_a_crash(committed: None) -> None:
+    def cut_off() -> Response:
+        with transaction.atomic():
+            idempotency.keep(201, {"email": write_something().email})
+        raise SystemExit
+
+    with pytest.raises(SystemExit):
+        once(CLAIM, cut_off, "afterwards")
+    again = once(CLAIM, cut_off, "afterwards")
+    assert (again.status_code, again.data) == (201, {"email": User.objects.get().email})
+    assert "Idempotent-Replayed" in again
+
+
+def test_an_effect_is_undone_when_somebody_else_has_taken_the_key_over(committed: None) -> None:
+    def slow() -> Response:
+        IdempotencyKey.objects.update(locked_until=timezone.now() + timedelta(minutes=5))
+        with transaction.atomic():
+            write_something()
+            idempotency.keep(201, {})
+        raise AssertionError
+
+    with pytest.raises(Problem) as raised:
+        once(CLAIM, slow, "afterwards")
+    assert raised.value.code == "idempotency_key_in_use"
+    assert not User.objects.exists()
+
+
+def test_a_view_may_keep_its_answer_without_a_key(db: None) -> None:
+    idempotency.keep(201, {})
     assert not IdempotencyKey.objects.exists()
 
 

@@ -26,7 +26,7 @@ from media.uploads import FIELD, Receiver
 
 class MediaView(APIView):
     scopes = {"GET": "read", "POST": "send"}
-    idempotency: idempotency.Kind = "afterwards"  # the file is written before its row
+    idempotency: idempotency.Kind = "afterwards"  # the file is written before its row, which is kept with the answer
     parser_classes = [JSONParser, UploadParser]
     _receiver: Receiver | None = None
 
@@ -55,6 +55,10 @@ def _is_form(request: Request) -> bool:
     return (request.content_type or "").startswith("multipart/form-data")
 
 
+def _told(media: Media) -> None:
+    idempotency.keep(201, selectors.media_data(media))
+
+
 def _uploaded(request: Request) -> Media:
     file = request.FILES.get(FIELD)
     if file is None:
@@ -65,13 +69,15 @@ def _uploaded(request: Request) -> Media:
     serializer.is_valid(raise_exception=True)
     given = {name: text for name, text in serializer.validated_data.items() if text}
     words = {"filename": file.name or "", "mime_type": file.content_type or ""} | given
-    return services.store(actor=actor_of(request), content=file, sha256=file.sha256, source=Source.UPLOAD, **words)
+    return services.store(
+        actor=actor_of(request), content=file, sha256=file.sha256, source=Source.UPLOAD, told=_told, **words
+    )
 
 
 def _given(request: Request) -> Media:
     words = checked(MediaInput, request)
     make = services.store_data if "data" in words else services.store_link
-    return make(actor=actor_of(request), **words)
+    return make(actor=actor_of(request), told=_told, **words)
 
 
 class OneMediaView(APIView):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -151,6 +153,23 @@ def test_the_collector_survives_a_file_that_is_gone_already(alice: Person, store
     files()[0].unlink()
     services.delete(media=media)
     assert storing.collect() == 1
+
+
+def test_what_a_killed_process_was_writing_is_deleted_later(settings: Settings) -> None:
+    with storing.workplace() as folder:
+        (folder / "file").write_bytes(b"half of it")
+        left = [settings.MEDIA_INCOMING_DIR / "a.upload", settings.MEDIA_INCOMING_DIR / "killed"]
+        left[0].write_bytes(b"half")
+        left[1].mkdir()
+        (left[1] / "file").write_bytes(b"half")
+        tasks.collect()
+        assert all(path.exists() for path in left)
+        long_ago = time.time() - 3601
+        for path in (*left, left[1] / "file", folder):
+            os.utime(path, (long_ago, long_ago))
+        tasks.collect()
+        assert not any(path.exists() for path in left)
+        assert (folder / "file").exists()  # it is still being written
 
 
 def test_a_process_holds_no_more_bytes_than_it_may(settings: Settings) -> None:

@@ -11,6 +11,7 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from conftest import Person, assert_problem
+from media.api import views
 from media.models import Garbage, Media, Storage
 from media.tests.conftest import picture
 
@@ -172,6 +173,31 @@ def test_the_same_upload_with_the_same_key_makes_one_file(alice: Person) -> None
     assert second["Idempotent-Replayed"] == "true"
     assert_problem(send(picture((10, 10))), 422, "idempotency_key_reused")
     assert Media.objects.count() == 1
+
+
+@pytest.mark.parametrize("way", ["form", "data", "link"])
+def test_a_request_that_was_cut_off_after_its_file_was_stored_makes_no_second_one(
+    alice: Person, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    bodies = {"data": {"data": base64.b64encode(picture()).decode()}, "link": {"link": "https://example.com/a.jpg"}}
+
+    def send() -> Any:
+        if way == "form":
+            body, form = {"file": SimpleUploadedFile("a.jpg", picture())}, "multipart"
+            return alice.client.post("/api/media", body, format=form, HTTP_IDEMPOTENCY_KEY="k")
+        return alice.client.post("/api/media", bodies[way], format="json", HTTP_IDEMPOTENCY_KEY="k")
+
+    def cut_off(*arguments: Any, **more: Any) -> None:
+        raise RuntimeError
+
+    alice.client.raise_request_exception = False
+    with monkeypatch.context() as patched:
+        patched.setattr(views, "Response", cut_off)
+        assert send().status_code == 500
+    again = send()
+    assert (again.status_code, again["Idempotent-Replayed"]) == (201, "true")
+    assert again.json()["id"] == Media.objects.get().id
+    assert Storage.objects.count() == 0 or Storage.objects.get().bytes == len(picture())
 
 
 def test_a_viewer_may_look_and_not_upload(rita: Person) -> None:
