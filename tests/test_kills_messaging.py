@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import os
+import subprocess
+import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -12,6 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
+from stack.paths import PROJECT
 from stack.testing import RunningStack
 from tests.product import Api, Control, wait_for, wait_until_answered
 
@@ -20,6 +26,8 @@ SESSIONS = "sessions-sandbox-1"
 MESSAGES = 100
 UPLOADS, UPLOAD_BYTES = 3, 50_000  # each takes a second
 IN_FLIGHT = 50  # receipts that the library had confirmed and not handed over; see test_kills_inbound
+FORM_BYTES, PIECE = 30_000_000, 65_536
+AGAIN = ("unavailable", "starting", "interrupted", "idempotency_key_in_use")
 # A white pixel.
 PNG = base64.b64encode(
     bytes.fromhex(
@@ -138,6 +146,55 @@ def test_a_kill_during_an_upload_loses_and_doubles_nothing(
     arrived = _files(control, carla)
     print(f"{victim} killed during an upload: {UPLOADS} accepted, arrived {arrived}")
     assert arrived == Counter(names)
+
+
+@pytest.mark.only_with("postgres")
+@pytest.mark.parametrize("sent", [0.5, 1])
+def test_a_kill_of_the_web_during_an_upload_to_us_stores_one_file(stack: RunningStack, acme: Api, sent: float) -> None:
+    """Killed with half of the body there, or with all of it, when the answer may be lost; then asked again."""
+    content = os.urandom(FORM_BYTES)
+    form = httpx.Request("POST", acme.address, files={"file": ("big.bin", content)})
+    body, headers = form.read(), {"Idempotency-Key": f"upload {sent}"}
+    headers |= {name: form.headers[name] for name in ("Content-Type", "Content-Length")}
+    victim = 0
+
+    def pieces(kill: bool) -> Iterator[bytes]:
+        nonlocal victim
+        for at in range(0, len(body), PIECE):
+            yield body[at : at + PIECE]
+            if kill and not victim and at + PIECE >= len(body) * sent:
+                victim = stack.kill("web")
+
+    answers: list[str] = []
+    deadline, answer = time.monotonic() + 120, None
+    while answer is None or answer.status_code != 201:
+        assert time.monotonic() < deadline, answers
+        try:
+            answer = acme.http.post("/api/media", content=pieces(not victim), headers=headers, timeout=60)
+            answers.append(str(answer.status_code))
+        except httpx.TransportError as error:
+            answers.append(type(error).__name__)
+            time.sleep(0.2)
+            continue
+        if answer.status_code != 201:
+            assert answer.json()["code"] in AGAIN, answer.text
+            time.sleep(1)
+    stack.wait_for_restart("web", victim)
+    print(f"web killed with {sent:.0%} of {FORM_BYTES} bytes there: {Counter(answers)}")
+    (row,) = acme.get("/media")["results"]
+    assert (row["id"], row["size"]) == (answer.json()["id"], FORM_BYTES)
+    assert row["sha256"] == hashlib.sha256(content).hexdigest()
+    assert acme.http.get(f"/api/media/{row['id']}/content").content == content
+    assert _room(stack, row["id"]) == FORM_BYTES
+
+
+def _room(stack: RunningStack, media_id: str) -> int:
+    """The bytes that the organization of a file is told to keep."""
+    code = "from media.models import Media, Storage; "
+    code += f"print(Storage.objects.get(organization=Media.objects.get(pk={media_id!r}).organization_id).bytes)"
+    command = [sys.executable, "manage.py", "shell", "-v0", "-c", code]
+    found = subprocess.run(command, cwd=PROJECT, env=stack.environ, capture_output=True, text=True, check=True)
+    return int(found.stdout.split()[-1])
 
 
 def _files(control: Control, phone: str) -> Counter[str]:
