@@ -53,7 +53,7 @@ from messaging.models import Message
 from phones.tests.numbers import new_number
 from webhooks.models import Endpoint
 
-pytestmark = [pytest.mark.django_db, pytest.mark.fuzz, pytest.mark.only_with("sqlite")]
+pytestmark = [pytest.mark.django_db, pytest.mark.fuzz, pytest.mark.only_with("postgres")]  # the stricter one
 DEFAULT_EXAMPLES = 3
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", DEFAULT_EXAMPLES))
 SEED = int(os.environ.get("FUZZ_SEED", "3"))
