@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from django.core.files.storage import default_storage
 from django.utils import timezone
 from pytest_django import Settings
 
-from conftest import Person, assert_problem
+from conftest import Person, assert_problem, wait_for
 from instances.holding.writer import Item
 from instances.models import Instance
 from instances.tests import media_server
-from instances.tests.media_server import Answer, MediaServer, gives, says, sealed
+from instances.tests.media_server import Answer, MediaServer, gives, says, sealed, streams
 from instances.whatsapp.failures import SendFailed
 from instances.whatsapp.files import NotSendable, Place
 from media import renditions, services
@@ -341,6 +342,32 @@ def test_a_download_that_is_interrupted_is_due_at_once(
     media = fetch(instance, interrupted=True)
     assert (media.status, media.attempts) == ("pending", 0)
     assert fetch(instance).status == "stored"
+
+
+def test_a_worker_that_lets_go_of_a_number_interrupts_its_downloads_and_leaves_them_to_the_next(
+    committed: None, received: Callable[..., Message], server: MediaServer, instance: Instance
+) -> None:
+    def pieces() -> Iterator[bytes]:
+        while True:
+            yield bytes(10_000)
+            time.sleep(0.01)
+
+    received()
+    server.answers = [streams(pieces)]
+    worker, held = downloads._Downloads(), cast(Any, FakeHeld(instance))
+    worker.enter(held)
+    wait_for(lambda: server.sent)
+    began = time.monotonic()
+    worker.close(held, began + 20)
+    assert time.monotonic() - began < downloads.CLOSE_SECONDS
+    media = Media.objects.get()
+    assert (media.status, media.attempts) == ("pending", 0)
+    assert media.due_at is not None
+    assert media.due_at <= timezone.now()
+    server.answers = [gives(SEALED[1])]
+    worker.enter(held)
+    wait_for(lambda: Media.objects.get().status == "stored")
+    worker.close(held, time.monotonic() + 20)
 
 
 def test_downloads_are_given_up_after_some_attempts(
