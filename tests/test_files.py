@@ -204,6 +204,16 @@ def test_a_file_that_is_larger_than_it_says_is_not_taken(acme: Api, control: Con
     assert acme.get(f"/media/{file['id']}")["error"]["code"] == "media_too_large"
 
 
+def test_a_file_of_a_channel_is_received_though_it_is_not_encrypted(acme: Api, control: Control) -> None:
+    instance, number = acme.linked()
+    owner = acme.phone()
+    channel = control("create_newsletter", phone=owner, name="News")["jid"]
+    control("follow_newsletter", phone=number, newsletter=channel)
+    send_bytes(control, owner, channel, 100_000)
+    (file,) = wait_for(lambda: stored(acme, instance, 1), 30, lambda: acme.messages(instance=instance))
+    assert file["size"] == 100_000
+
+
 def send_bytes(control: Control, phone: str, to: str, size: int) -> None:
     control("send_message", phone=phone, to=to, type="document", content={"bytes": size, "filename": "big.bin"})
 
