@@ -97,7 +97,6 @@ class Rendition(models.Model):
     seconds = models.FloatField(null=True)
     width = models.PositiveIntegerField(null=True)
     height = models.PositiveIntegerField(null=True)
-    pages = models.PositiveIntegerField(null=True)
     thumbnail = models.BinaryField(null=True, help_text="JPEG")
     waveform = models.BinaryField(null=True, help_text="64 bytes from 0 to 100")
     error_code = models.CharField(max_length=40, null=True)

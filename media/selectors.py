@@ -35,7 +35,6 @@ def described(rendition: Rendition) -> dict[str, Any]:
         "seconds": rendition.seconds,
         "width": rendition.width,
         "height": rendition.height,
-        "pages": rendition.pages,
     }
     return {"status": "stored", **{name: value for name, value in shown.items() if value}}
 

@@ -17,7 +17,7 @@ TO, GROUP, SECRET = Jid("15550100002"), parse("120363000000000001@g.us"), b"s" *
 FILE = UploadedFile(
     url="https://media.example/1", direct_path="/1", media_key=b"k" * 32, file_sha256=b"h" * 32,
     file_enc_sha256=b"e" * 32, file_length=1234, mime_type="image/jpeg", filename="a.jpg", seconds=3.4, width=640,
-    height=480, pages=2, thumbnail=b"t", waveform=bytes(64),
+    height=480, thumbnail=b"t", waveform=bytes(64),
 )  # fmt: skip
 STORED = {
     "URL": "https://media.example/1",
@@ -85,7 +85,6 @@ def _without_clock(value: Any) -> Any:
                     **STORED,
                     "fileName": "b.pdf",
                     "title": "b.pdf",
-                    "pageCount": 2,
                     "JPEGThumbnail": LOOKS["JPEGThumbnail"],
                 }
             },

@@ -40,7 +40,6 @@ class UploadedFile:
     seconds: float | None = None
     width: int | None = None
     height: int | None = None
-    pages: int | None = None
     thumbnail: bytes = b""  # JPEG
     waveform: bytes = b""  # 64 values from 0 to 100
 

@@ -71,7 +71,6 @@ def _file(rendition: Rendition, reference: dict[str, Any], filename: str) -> Upl
         seconds=rendition.seconds,
         width=rendition.width,
         height=rendition.height,
-        pages=rendition.pages,
         thumbnail=bytes(rendition.thumbnail or b""),
         waveform=bytes(rendition.waveform or b""),
     )

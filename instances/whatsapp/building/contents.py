@@ -103,10 +103,8 @@ def _document(message: Any, outbound: Outbound) -> Any:
     file = outbound.file
     name = outbound.content.get("filename") or (file.filename if file else "")
     part.fileName = part.title = name
-    if file is not None:
-        part.pageCount = file.pages or 0
-        if file.thumbnail:
-            part.JPEGThumbnail = file.thumbnail
+    if file is not None and file.thumbnail:
+        part.JPEGThumbnail = file.thumbnail
     return _file(part, outbound)
 
 
