@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from http import HTTPStatus
 from importlib import import_module
+from threading import Lock
 from typing import Any, NamedTuple, cast
 
 import msgspec
@@ -316,9 +317,17 @@ def entry_points() -> list[EntryPoint]:
     return found
 
 
-@lru_cache(maxsize=1)
+_building = Lock()
+
+
 def document() -> dict[str, Any]:
     """The whole description; built once per process, since it only changes with the code."""
+    with _building:  # the library cannot build two at once
+        return _document()
+
+
+@lru_cache(maxsize=1)
+def _document() -> dict[str, Any]:
     schema = Generator().get_schema(request=None, public=True)
     schema["tags"] = [tag._asdict() for tag in _tags()]
     schema["components"] |= {"headers": HEADERS, "parameters": PARAMETERS, "responses": _share_responses(schema)}
