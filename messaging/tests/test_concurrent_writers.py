@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.db import connections
+from rest_framework.test import APIClient
 
 from config.models import IdempotencyKey
 from conftest import Person, bearer
@@ -59,14 +60,21 @@ def at_once(work: Callable[[int], Any]) -> list[Any]:
     return results
 
 
+def post(client: APIClient, path: str, data: Any, **headers: str) -> Any:
+    """The answer; on a busy machine a writer may wait too long for its turn, gets 503, and asks again."""
+    while (answer := client.post(path, data, format="json", **headers)).status_code == 503:
+        assert answer.json()["code"] == "unavailable"
+    return answer
+
+
 def test_the_quota_is_used_up_exactly(committed: None, processes: None, alice: Person, instance: Instance) -> None:
     limit(alice, 120)
     key = alice.key()
 
     def write(number: int) -> list[int]:
         client = bearer(key)
-        answers = [client.post("/api/messages", one(instance), format="json") for _ in range(3)]
-        batch = client.post("/api/messages/batch", {"messages": [one(instance)] * 2}, format="json")
+        answers = [post(client, "/api/messages", one(instance)) for _ in range(3)]
+        batch = post(client, "/api/messages/batch", {"messages": [one(instance)] * 2})
         return [answer.status_code for answer in answers] + [one["status"] for one in batch.json()["results"]]
 
     statuses = Counter(status for result in at_once(write) for status in result)
@@ -88,7 +96,7 @@ def test_what_everybody_sends_under_the_same_keys_is_sent_once(
         client, results = bearer(key), []
         for place in range(4):
             name = f"key-{(number + place) % 4}"
-            answer = client.post("/api/messages", one(instance, name), format="json", HTTP_IDEMPOTENCY_KEY=name)
+            answer = post(client, "/api/messages", one(instance, name), HTTP_IDEMPOTENCY_KEY=name)
             results.append((answer.status_code, answer.json().get("id"), "Idempotent-Replayed" in answer))
         return results
 
