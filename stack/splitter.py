@@ -12,6 +12,7 @@ import contextlib
 import enum
 import http
 import json
+import os
 import resource
 import signal
 import sys
@@ -215,6 +216,8 @@ class Client(asyncio.Protocol):
     def backend_lost(self) -> None:
         if self._due and self._requests == 1 and self._state is not State.ENDING:
             self._answer(502, "The process that served this request ended before it answered.", code="interrupted")
+        elif self._state is State.CHUNKED or self._remaining:
+            self._linger()  # it answered without reading all, as to what is too large
         elif self._state is not State.ENDING or not self._lingering:
             self.transport.close()
 
@@ -236,13 +239,19 @@ class Client(asyncio.Protocol):
         )
         head += f"Retry-After: {retry_after}\r\n" if retry_after else ""
         head += "Upgrade: websocket\r\n" if status == http.HTTPStatus.UPGRADE_REQUIRED else ""
-        self._state, self._buffer, self._lingering = State.ENDING, b"", True
-        self._seen = self._loop.time()
         if not self.transport.is_closing():
             self.transport.write(head.encode() + b"Connection: close\r\n\r\n" + body)
-            self.transport.write_eof()
+        self._linger()
         if self._backend:
             self._backend.transport.abort()
+
+    def _linger(self) -> None:
+        """Say no more, and drop what still comes: a client that is busy sending has to find the time to read."""
+        self._state, self._buffer, self._remaining, self._lingering = State.ENDING, b"", 0, True
+        self._seen = self._loop.time()
+        _resume(self.transport)
+        if not self.transport.is_closing():
+            self.transport.write_eof()
 
     def _check_time(self) -> None:
         now = self._loop.time()
@@ -278,6 +287,8 @@ class Backend(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
+        # A write that fails ends the transport before all is read that the backend said; this still has it.
+        self._copy = os.dup(transport.get_extra_info("socket").fileno())
         self._client.backend_connected(self)
 
     def leave(self) -> None:
@@ -290,7 +301,11 @@ class Backend(asyncio.Protocol):
             self._client.backend_said(data)
 
     def connection_lost(self, error: Exception | None) -> None:
+        said = _read_all(self._copy)
+        os.close(self._copy)
         if not self._left:
+            if said:
+                self._client.backend_said(said)
             self._client.backend_lost()
 
     def pause_writing(self) -> None:
@@ -300,6 +315,15 @@ class Backend(asyncio.Protocol):
     def resume_writing(self) -> None:
         if not self._left:
             _resume(self._client.transport)
+
+
+def _read_all(fd: int) -> bytes:
+    """What a socket that does not block has received."""
+    said = b""
+    with contextlib.suppress(OSError):
+        while piece := os.read(fd, 65536):
+            said += piece
+    return said
 
 
 # On a closed transport uvloop raises.

@@ -58,6 +58,7 @@ def test_the_readme_quotes_the_commands_that_make_up_prints() -> None:
 
 
 @pytest.mark.end_to_end
+@pytest.mark.only_with("sqlite")
 def test_the_commands_of_the_readme_lead_to_a_delivered_message_and_an_answer(stack: RunningStack) -> None:
     listener = subprocess.Popen(
         ["make", "listen"], cwd=ROOT, env=stack.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

@@ -10,7 +10,7 @@ import pytest
 from stack.testing import RunningStack
 from tests.product import Api, wait_for
 
-pytestmark = pytest.mark.end_to_end
+pytestmark = [pytest.mark.end_to_end, pytest.mark.only_with("sqlite")]
 SESSIONS = "sessions-sandbox-1"
 
 

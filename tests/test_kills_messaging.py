@@ -21,7 +21,7 @@ from stack.paths import PROJECT
 from stack.testing import RunningStack
 from tests.product import Api, Control, wait_for, wait_until_answered
 
-pytestmark = pytest.mark.end_to_end
+pytestmark = [pytest.mark.end_to_end, pytest.mark.only_with("postgres")]
 SESSIONS = "sessions-sandbox-1"
 MESSAGES = 100
 UPLOADS, UPLOAD_BYTES = 3, 50_000  # each takes a second

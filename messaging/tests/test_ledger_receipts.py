@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
+from typing import Any
 
 import pytest
 from django.utils import timezone
 
+from config import metrics
 from conftest import Person
 from instances.models import Instance
 from instances.whatsapp.news import Receipt
@@ -110,6 +112,17 @@ def test_an_early_receipt_is_applied_when_the_id_arrives(
     assert (row.status, row.delivered_at, row.read_at) == (Status.READ, NOON, NOON + timedelta(seconds=1))
     assert types() == ["message.sent", "message.delivered", "message.read"]
     assert not EarlyReceipt.objects.exists()
+
+
+def test_what_was_sent_is_counted_as_sent_though_its_receipt_came_early(
+    write: Write, held: Instance, make_message: MakeMessage, django_capture_on_commit_callbacks: Any
+) -> None:
+    row = make_message(held)
+    write(Claim(1))
+    counted = metrics.MESSAGES.value("outbound", "text", "sent")
+    with django_capture_on_commit_callbacks(execute=True):
+        write(receipt("delivered"), Outcome(row.id, Status.SENT, "3EB0A", NOON))
+    assert metrics.MESSAGES.value("outbound", "text", "sent") == counted + 1
 
 
 @pytest.mark.parametrize("kind", KINDS)

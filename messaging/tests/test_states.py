@@ -40,6 +40,6 @@ def test_the_transitions_lead_from_states_to_other_states() -> None:
 
 def test_only_what_has_not_left_can_be_queued_again_or_fail() -> None:
     unsent = [Status.SCHEDULED, Status.PREPARING, Status.HELD]
-    assert below(Status.QUEUED) == [*unsent, Status.SENDING]
-    assert below(Status.FAILED) == [*unsent, Status.QUEUED, Status.SENDING]
-    assert below(Status.CANCELLED) == [*unsent, Status.QUEUED]
+    assert below(Status.QUEUED) == (*unsent, Status.SENDING)
+    assert below(Status.FAILED) == (*unsent, Status.QUEUED, Status.SENDING)
+    assert below(Status.CANCELLED) == (*unsent, Status.QUEUED)

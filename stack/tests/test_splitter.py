@@ -418,3 +418,22 @@ async def test_a_websocket_may_begin_on_a_connection_that_served_http(granian: s
 async def test_a_websocket_request_is_refused_while_an_answer_is_due(recorded: Front, recorder: Recorder):
     reader, _ = await recorded.connect(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n" + UPGRADE)
     assert (await everything(reader)).startswith(b"HTTP/1.1 421 ")
+
+
+@pytest.mark.parametrize("head", [b"Transfer-Encoding: chunked", b"Content-Length: 100000000"])
+async def test_what_a_backend_answers_without_reading_all_is_heard(sockets: Path, head: bytes):
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        writer.write(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno")
+        writer.close()
+
+    path = str(sockets / "refuses.sock")
+    async with await asyncio.start_unix_server(refuse, path), opened(Backends(path, path)) as front:
+        for _ in range(20):
+            reader, writer = await front.connect(b"POST / HTTP/1.1\r\n" + HOST + head + b"\r\n\r\n")
+            answer = asyncio.create_task(everything(reader))
+            while not answer.done():
+                writer.write(b"10000\r\n" + b"x" * 65536 + b"\r\n")
+                await asyncio.sleep(0)
+            assert (await answer).endswith(b"\r\n\r\nno")
+            writer.close()
