@@ -6,6 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 import environ
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from config import env as E
 from config import logs
@@ -144,7 +146,8 @@ RATELIMIT_IP_META_KEY = "config.api.limits.client_address"
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        "CONFIG": {"hosts": [REDIS_URL], "prefix": "live"},
+        # A connection that nobody waited on when Redis ended is found broken at its next use: the first new socket.
+        "CONFIG": {"hosts": [{"address": REDIS_URL, "retry": Retry(NoBackoff(), 1)}], "prefix": "live"},
     }
 }
 

@@ -74,7 +74,7 @@ class _Keeper:
         with contextlib.suppress(OSError):
             process.stdin.write(question)
             process.stdin.flush()
-            if line := process.stdout.readline():
+            if (line := process.stdout.readline()).endswith("\n"):
                 return line
         self._end()
         return ""
@@ -92,10 +92,14 @@ class _Keeper:
 
     def _end(self) -> None:
         atexit.unregister(self._end)
-        if self._process:
-            with self._process as process:
-                process.kill()
-            self._process = None
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.kill()
+        process.wait()
+        for pipe in filter(None, (process.stdin, process.stdout)):
+            with contextlib.suppress(OSError):  # what it did not take any more
+                pipe.close()
 
 
 _call = _Keeper()
