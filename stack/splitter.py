@@ -301,10 +301,11 @@ class Backend(asyncio.Protocol):
             self._client.backend_said(data)
 
     def connection_lost(self, error: Exception | None) -> None:
-        said = _read_all(self._copy)
+        # Without an error all was read, or we have ended it ourselves and nobody waits for more.
+        said = _read_all(self._copy) if error else b""
         os.close(self._copy)
         if not self._left:
-            if said:
+            if said and not self._client.transport.is_closing():
                 self._client.backend_said(said)
             self._client.backend_lost()
 
