@@ -20,10 +20,11 @@ import pytest
 
 PRODUCT = ["stack", "tests"]  # where those of the whole product are: to collect the others takes as long as some run
 _NICE = {"apps": ["nice", "-n", "5"], "product": []}
+_AT_ONCE = {"apps": ["-n", "2", "--dist", "worksteal"], "product": []}
 
 
 def _command(stack: str, part: str, arguments: list[str]) -> list[str]:
-    return [*_NICE[part], sys.executable, "-m", "pytest", f"--stack={stack}", f"--part={part}", *arguments]
+    return [*_NICE[part], sys.executable, "-m", "pytest", f"--stack={stack}", f"--part={part}", *_AT_ONCE[part], *arguments]
 
 
 def main(arguments: list[str]) -> int:

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 T = TypeVar("T")
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 _INSTALLED = Path(sys.prefix) / "chromium"
-_TIMEOUT_MS = 10_000
+_TIMEOUT_MS = 60_000  # a description of a megabyte takes a busy machine ten seconds to show
 
 
 def _executable() -> tuple[str, dict[str, str]] | None:
@@ -75,6 +75,7 @@ class Window:
         self._windows, self._address, self._context = windows, address, context
         self.complaints: list[str] = []
         context.set_default_timeout(_TIMEOUT_MS)
+        expect.set_options(timeout=_TIMEOUT_MS)
         self._page: Page = context.new_page()
         self._page.on("console", self._heard)
         self._page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))

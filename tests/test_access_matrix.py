@@ -290,7 +290,7 @@ def world(db: None, sandbox: Callable[..., Any]) -> dict[str, Caller]:
     return found
 
 
-@pytest.mark.only_with("sqlite")
+@pytest.mark.only_with("postgres")
 def test_everybody_gets_what_the_matrix_says(world: dict[str, Caller], subtests: pytest.Subtests) -> None:
     for row in ROWS:
         with subtests.test(row.route):
