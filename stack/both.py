@@ -24,7 +24,8 @@ _AT_ONCE = {"apps": ["-n", "2", "--dist", "worksteal"], "product": []}
 
 
 def _command(stack: str, part: str, arguments: list[str]) -> list[str]:
-    return [*_NICE[part], sys.executable, "-m", "pytest", f"--stack={stack}", f"--part={part}", *_AT_ONCE[part], *arguments]
+    run = [*_NICE[part], sys.executable, "-m", "pytest", f"--stack={stack}", f"--part={part}"]
+    return [*run, *_AT_ONCE[part], *arguments]
 
 
 def main(arguments: list[str]) -> int:
