@@ -128,7 +128,9 @@ def django_db_setup(django_db_setup: None) -> None:
 
     contents = getattr(connection, "_test_serialized_contents", "[]")  # is only there if some test commits
     written = serializers.deserialize("json", contents)
-    of_models = {model: list(rows) for model, rows in itertools.groupby((one.object for one in written), type)}
+    of_models: dict[type[Any], list[Any]] = {
+        model: list(rows) for model, rows in itertools.groupby((one.object for one in written), type)
+    }
 
     def fill(_contents: str) -> None:
         with transaction.atomic():
