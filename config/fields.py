@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+import orjson
 from cryptography.fernet import Fernet, MultiFernet
 from django.conf import settings
 from django.db import models
@@ -30,3 +31,13 @@ class EncryptedTextField(models.TextField):
 
     def from_db_value(self, value: Any, expression: Any, connection: Any) -> str | None:
         return None if value is None else _cipher().decrypt(value.encode()).decode()
+
+
+class EncryptedJSONField(EncryptedTextField):
+    """Lists and objects, stored like the texts of EncryptedTextField."""
+
+    def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:
+        return super().get_db_prep_value(None if value is None else orjson.dumps(value).decode(), connection, prepared)
+
+    def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
+        return None if value is None else orjson.loads(super().from_db_value(value, expression, connection) or "null")

@@ -33,7 +33,7 @@ RETURNING stream, value, clock
 
 # By hand: the ORM takes longer to build this query than the database to answer it.
 _ENDPOINTS = """
-SELECT id, organization_id, mode, events, instances FROM webhooks_endpoint
+SELECT id, organization_id, mode, events, instances, chat_kinds, ordering FROM webhooks_endpoint
 WHERE organization_id IN ({}) AND enabled
 """
 

@@ -11,7 +11,7 @@ from django.db import models
 from django.db.models import Q
 
 from accounts.models import Mode, Organization
-from config.fields import EncryptedTextField
+from config.fields import EncryptedJSONField, EncryptedTextField
 from config.ids import TypeIDField, to_uuid
 from webhooks import catalogue
 
@@ -33,6 +33,20 @@ def stream_of(organization_id: str, instance_id: str | None, network: str) -> uu
     return uuid.uuid5(to_uuid(organization_id, "org"), network)
 
 
+class ChatKind(models.TextChoices):
+    PERSON = "person"
+    GROUP = "group"
+    NEWSLETTER = "newsletter"
+    STATUS = "status"
+
+
+_KIND_OF_SERVER = {"g.us": ChatKind.GROUP, "newsletter": ChatKind.NEWSLETTER, "broadcast": ChatKind.STATUS}
+
+
+def chat_kind(jid: str) -> ChatKind:
+    return _KIND_OF_SERVER.get(jid.rpartition("@")[2], ChatKind.PERSON)
+
+
 class Counter(models.Model):
     """The end of one stream of the log; an organization's own stream has no instance.
 
@@ -46,6 +60,7 @@ class Counter(models.Model):
     network = models.CharField(max_length=8, choices=Network.choices)
     value = models.BigIntegerField(help_text="The sequence of the last event")
     clock = models.BigIntegerField()
+    pruned = models.BigIntegerField(db_default=0, default=0, help_text="The last sequence that is kept no more")
 
     def __str__(self) -> str:
         return f"{self.instance_id or self.organization_id} at {self.value}"
@@ -85,6 +100,18 @@ class Event(models.Model):
     def stream(self) -> uuid.UUID:
         return stream_of(self.organization_id, self.instance_id, self.network)
 
+    @property
+    def chat(self) -> str | None:
+        """The JID of the chat in which it happened."""
+        chat = self.data.get("chat")
+        found = chat.get("id") if isinstance(chat, dict) else chat
+        return found if isinstance(found, str) else None
+
+    @property
+    def chat_kind(self) -> str | None:
+        """A ChatKind."""
+        return chat_kind(self.chat) if self.chat else None
+
     def payload(self) -> dict[str, Any]:
         """What every listener gets, webhook or socket."""
         timestamp = self.timestamp.astimezone(UTC).isoformat(timespec="milliseconds")
@@ -107,8 +134,21 @@ class Endpoint(models.Model):
 
     ``mode`` is that of the key that created it (a test key's endpoint gets events of the sandbox only, a
     live key's only real ones), NULL for a person's, who gets both. ``claim`` and ``claimed_until`` belong
-    to the one process that delivers to it now.
+    to the one process that delivers to it now. ``failing_since`` is the first of the failures that no success has
+    ended, NULL while all is well; ``warnings`` counts those sent of it.
     """
+
+    class Ordering(models.TextChoices):
+        NONE = "none"
+        CHAT = "chat"
+
+    class Disabled(models.TextChoices):
+        """Why an endpoint is disabled."""
+
+        USER = "disabled_by_user"
+        OPERATOR = "disabled_by_operator"
+        GONE = "receiver_gone"
+        FAILING = "receiver_failing"
 
     id = TypeIDField(prefix="whk", primary_key=True)
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="endpoints")
@@ -117,9 +157,19 @@ class Endpoint(models.Model):
     description = models.CharField(max_length=200, blank=True)
     events = models.JSONField(help_text="Patterns such as * or message.*")
     instances = models.JSONField(null=True, blank=True, help_text="Instance ids, or null for all")
+    chat_kinds = models.JSONField(null=True, blank=True, help_text="Such as group, or null for all")
+    ordering = models.CharField(max_length=4, choices=Ordering.choices, default=Ordering.NONE)
+    headers = EncryptedJSONField(default=dict, editable=False, help_text="Sent with each delivery: name to value")
     secret = EncryptedTextField(default=new_secret, editable=False)
+    old_secrets = EncryptedJSONField(
+        default=list, editable=False, help_text="[secret, seconds since 1970] pairs: sign as well until then"
+    )
     enabled = models.BooleanField(default=True)
     disabled_reason = models.CharField(max_length=200, blank=True)
+    disabled_code = models.CharField(max_length=20, choices=Disabled.choices, blank=True)
+    disabled_at = models.DateTimeField(null=True, blank=True)
+    failing_since = models.DateTimeField(null=True, blank=True)
+    warnings = models.PositiveSmallIntegerField(default=0, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     deleted_at = models.DateTimeField(null=True, blank=True, help_text="Its deliveries go with the next pruning")
     claim = models.UUIDField(null=True, editable=False)
@@ -135,6 +185,7 @@ class Endpoint(models.Model):
             self.organization_id == event.organization_id
             and network in (None, event.network)
             and (self.instances is None or event.instance_id in self.instances)
+            and (self.chat_kinds is None or event.chat_kind in self.chat_kinds)
             and catalogue.matches(self.events, event.type)
         )
 
@@ -143,7 +194,8 @@ class Delivery(models.Model):
     """One event on its way to one endpoint.
 
     pending -> delivering -> succeeded, failed, or pending again with a later ``next_attempt_at``, which is
-    NULL exactly when it succeeded or failed for good.
+    NULL exactly when it succeeded or failed for good. Where the endpoint wants the order of chats kept, ``lane`` names
+    the event's chat: those of one lane are attempted one after the other.
     """
 
     class State(models.TextChoices):
@@ -154,10 +206,11 @@ class Delivery(models.Model):
 
     id = TypeIDField(prefix="dlv", primary_key=True)
     endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="deliveries", db_index=False)
-    event = models.ForeignKey(Event, on_delete=models.CASCADE, related_name="deliveries")
+    event = models.ForeignKey(Event, on_delete=models.CASCADE, related_name="deliveries", db_index=False)
     state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
     attempt_count = models.PositiveSmallIntegerField(default=0)
     next_attempt_at = models.DateTimeField(null=True)
+    lane = models.CharField(max_length=32, blank=True, default="")
 
     class Meta:
         verbose_name_plural = "deliveries"
@@ -170,11 +223,12 @@ class Delivery(models.Model):
             ),
         ]
         constraints = [
+            models.UniqueConstraint(fields=["event", "endpoint"], name="delivery_once"),
             models.CheckConstraint(
                 name="delivery_open_is_due",
                 condition=Q(state__in=("pending", "delivering"), next_attempt_at__isnull=False)
                 | Q(state__in=("succeeded", "failed"), next_attempt_at__isnull=True),
-            )
+            ),
         ]
 
     def __str__(self) -> str:
@@ -182,7 +236,10 @@ class Delivery(models.Model):
 
 
 class Attempt(models.Model):
-    """One HTTP request of a delivery; ``status`` is NULL and ``error`` says why when no answer came."""
+    """One HTTP request of a delivery; ``status`` is NULL and ``error`` says why when no answer came.
+
+    ``request_id`` was sent along as ``X-Request-Id`` and stands in our log too.
+    """
 
     delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="attempts")
     at = models.DateTimeField()
@@ -190,6 +247,7 @@ class Attempt(models.Model):
     status = models.PositiveSmallIntegerField(null=True)
     error = models.CharField(max_length=200, blank=True)
     response = models.TextField(blank=True, help_text="The first 20,000 bytes of the reply")
+    request_id = models.CharField(max_length=64, blank=True, default="")
 
     class Meta:
         ordering = ["id"]
