@@ -36,6 +36,9 @@ class EncryptedTextField(models.TextField):
 class EncryptedJSONField(EncryptedTextField):
     """Lists and objects, stored like the texts of EncryptedTextField."""
 
+    _pyi_private_set_type: Any
+    _pyi_private_get_type: Any
+
     def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:
         return super().get_db_prep_value(None if value is None else orjson.dumps(value).decode(), connection, prepared)
 

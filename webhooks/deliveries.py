@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Exists, F, Min, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from webhooks.models import Attempt, Delivery, Endpoint
@@ -24,26 +24,36 @@ from webhooks.models import Attempt, Delivery, Endpoint
 RETRY_SECONDS = (5, 5 * 60, 30 * 60, *(hours * 3600 for hours in (2, 5, 10, 14, 20, 24)))
 MAX_RETRY_AFTER_SECONDS = 3600
 RESPONSE_BYTES = 20_000
-BATCH = 20
 CLAIM_SECONDS = 60
+# Where the order of chats is kept, a delivery that fails holds back those behind it, but no longer than this.
+HOLD_SECONDS = 15 * 60
 # The clock of the machine that wrote an event may be ahead of ours.
 _CLOCK_SKEW = timedelta(seconds=2)
 
 
 class Job(NamedTuple):
-    """One delivery to be attempted now; ``attempt_count`` attempts were made before."""
+    """One delivery to be attempted now; ``attempt_count`` attempts were made before.
+
+    Jobs of one ``lane`` (a chat, or what an instance has beside its chats) are attempted one after the other.
+    """
 
     delivery_id: str
     attempt_count: int
     event_id: str
     event_at: datetime
     body: bytes
+    lane: str
 
 
 class Batch(NamedTuple):
+    """What is to be attempted and how: ``secrets`` sign, the newest first. If it is ``full``, more may be due."""
+
     url: str
-    secret: str
+    headers: dict[str, str]
+    secrets: Sequence[str]
+    in_order: bool
     jobs: list[Job]
+    full: bool
 
 
 class Outcome(NamedTuple):
@@ -56,68 +66,111 @@ class Outcome(NamedTuple):
     error: str = ""
     response: bytes = b""
     retry_after: str = ""
+    request_id: str = ""
 
     @property
     def succeeded(self) -> bool:
         return self.status is not None and 200 <= self.status < 300
 
 
-def take(endpoint_id: str, claim: uuid.UUID) -> Batch | None:
-    """Take or renew the claim on an endpoint and return what is due, oldest first, at most BATCH deliveries.
+def take(endpoint_id: str, claim: uuid.UUID, limit: int) -> Batch | None:
+    """Take or renew the claim on an endpoint and return what is due, oldest first, at most ``limit`` deliveries.
 
-    None if the endpoint is gone or disabled, or another process holds it.
+    What was taken under this claim before and not recorded or given back is not returned again. None if the
+    endpoint is gone or disabled, or another process holds it.
     """
     with transaction.atomic():
         now = timezone.now()
         free = Q(claim=claim) | Q(claim=None) | Q(claimed_until__lt=now)
         mine = Endpoint.objects.filter(free, pk=endpoint_id, enabled=True)
-        if not mine.update(claim=claim, claimed_until=now + timedelta(seconds=CLAIM_SECONDS)):
+        endpoint = mine.first()
+        if not mine.update(claim=claim, claimed_until=now + timedelta(seconds=CLAIM_SECONDS)) or endpoint is None:
             return None
-        endpoint = Endpoint.objects.get(pk=endpoint_id)
-        # Under our claim nobody else is delivering, so a row in that state was left by a process that died.
-        due = (
-            Delivery.objects.filter(endpoint=endpoint, next_attempt_at__lte=now + _CLOCK_SKEW)
+        if endpoint.claim != claim:
+            # Nobody else is delivering now, so a row in that state was left by a process that died.
+            _taken(endpoint_id).update(state=Delivery.State.PENDING)
+        rows = list(
+            Delivery.objects.filter(
+                endpoint_id=endpoint_id, state=Delivery.State.PENDING, next_attempt_at__lte=now + _CLOCK_SKEW
+            )
             .select_related("event")
-            .order_by("next_attempt_at", "event__sequence")[:BATCH]
+            .order_by("next_attempt_at", "event__sequence")[:limit]
         )
-        jobs = [Job(row.id, row.attempt_count, row.event_id, row.event.timestamp, row.event.encoded()) for row in due]
-        if jobs:
-            Delivery.objects.filter(pk__in=[job.delivery_id for job in jobs]).update(state=Delivery.State.DELIVERING)
-        return Batch(endpoint.url, endpoint.secret, jobs)
+        in_order = endpoint.ordering == Endpoint.Ordering.CHAT
+        found = _not_held_back(endpoint_id, rows, now) if in_order else rows
+        if found:
+            Delivery.objects.filter(pk__in=[row.pk for row in found]).update(state=Delivery.State.DELIVERING)
+        jobs = [_job(row) for row in found]
+        return Batch(endpoint.url, endpoint.headers, endpoint.secrets_at(now), in_order, jobs, len(rows) == limit)
 
 
-def record(endpoint_id: str, claim: uuid.UUID, outcomes: Sequence[Outcome]) -> bool:
+def _job(row: Delivery) -> Job:
+    event = row.event
+    return Job(row.id, row.attempt_count, event.id, event.timestamp, event.encoded(), row.lane or event.lane)
+
+
+def _taken(endpoint_id: str) -> QuerySet[Delivery]:
+    return Delivery.objects.filter(endpoint_id=endpoint_id, state=Delivery.State.DELIVERING)
+
+
+def _not_held_back(endpoint_id: str, rows: Sequence[Delivery], now: datetime) -> list[Delivery]:
+    """Those before which nothing of their lane has failed and waits; the others are due when that is, or lets go."""
+    failed = Delivery.objects.filter(
+        endpoint_id=endpoint_id, next_attempt_at__isnull=False, attempt_count__gt=0, lane__in={row.lane for row in rows}
+    ).exclude(lane="")
+    blocking: dict[str, list[tuple[int, datetime]]] = {}
+    for lane, sequence, due, first in failed.annotate(first=Min("attempts__at")).values_list(
+        "lane", "event__sequence", "next_attempt_at", "first"
+    ):
+        if due and first and (until := min(due, first + timedelta(seconds=HOLD_SECONDS))) > now:
+            blocking.setdefault(lane, []).append((sequence, until))
+    found = []
+    for row in rows:
+        held_until = max(
+            (at for sequence, at in blocking.get(row.lane, ()) if sequence < row.event.sequence), default=None
+        )
+        if held_until is None:
+            found.append(row)
+        else:
+            Delivery.objects.filter(pk=row.pk, state=Delivery.State.PENDING).update(next_attempt_at=held_until)
+    return found
+
+
+def record(endpoint_id: str, claim: uuid.UUID, outcomes: Sequence[Outcome], unused: Sequence[Job] = ()) -> bool:
     """Keep the attempts, move the deliveries on and renew the claim; False if there is no reason to go on.
 
-    If the claim was lost nothing is written: who has it now makes these deliveries again. A reply of 410
-    disables the endpoint.
+    ``unused`` are jobs that are given back without an attempt. If the claim was lost nothing is written: who has it
+    now makes these deliveries again. A reply of 410 disables the endpoint.
     """
     with transaction.atomic():
         until = timezone.now() + timedelta(seconds=CLAIM_SECONDS)
         if not Endpoint.objects.filter(pk=endpoint_id, claim=claim).update(claimed_until=until):
             return False
         Attempt.objects.bulk_create(_attempt(outcome) for outcome in outcomes)
-        Delivery.objects.filter(pk__in=[o.job.delivery_id for o in outcomes if o.succeeded]).update(
-            state=Delivery.State.SUCCEEDED, attempt_count=F("attempt_count") + 1, next_attempt_at=None
-        )
+        _move([o.job.delivery_id for o in outcomes if o.succeeded], Delivery.State.SUCCEEDED, None)
         for outcome in outcomes:
             if not outcome.succeeded:
                 at = next_attempt_at(outcome)
-                state = Delivery.State.PENDING if at else Delivery.State.FAILED
-                Delivery.objects.filter(pk=outcome.job.delivery_id).update(
-                    state=state, attempt_count=F("attempt_count") + 1, next_attempt_at=at
-                )
+                _move([outcome.job.delivery_id], Delivery.State.PENDING if at else Delivery.State.FAILED, at)
+        if unused:
+            mine = Delivery.objects.filter(pk__in=[job.delivery_id for job in unused])
+            mine.filter(state=Delivery.State.DELIVERING).update(state=Delivery.State.PENDING)
         if any(outcome.status == 410 for outcome in outcomes):
             Endpoint.objects.filter(pk=endpoint_id).update(enabled=False, disabled_reason="The receiver answered 410.")
         return Endpoint.objects.filter(pk=endpoint_id, enabled=True).exists()
+
+
+def _move(delivery_ids: Collection[str], state: Delivery.State, at: datetime | None) -> None:
+    if delivery_ids:
+        rows = Delivery.objects.filter(pk__in=delivery_ids)
+        rows.update(state=state, attempt_count=F("attempt_count") + 1, next_attempt_at=at)
 
 
 def release(endpoint_id: str, claim: uuid.UUID) -> None:
     """Give the endpoint back, and with it the deliveries that were taken but not attempted. Idempotent."""
     with transaction.atomic():
         if Endpoint.objects.filter(pk=endpoint_id, claim=claim).update(claim=None, claimed_until=None):
-            taken = Delivery.objects.filter(endpoint_id=endpoint_id, next_attempt_at__isnull=False)
-            taken.filter(state=Delivery.State.DELIVERING).update(state=Delivery.State.PENDING)
+            _taken(endpoint_id).update(state=Delivery.State.PENDING)
 
 
 def next_due_at(endpoint_id: str) -> datetime | None:
@@ -142,10 +195,10 @@ def next_attempt_at(outcome: Outcome) -> datetime | None:
     if outcome.status == 410 or outcome.job.attempt_count >= len(RETRY_SECONDS):
         return None
     seconds = RETRY_SECONDS[outcome.job.attempt_count] * random.uniform(0.8, 1.2)  # noqa: S311
-    return outcome.at + timedelta(seconds=max(seconds, _asked_seconds(outcome)))
+    return outcome.at + timedelta(seconds=max(seconds, asked_seconds(outcome)))
 
 
-def _asked_seconds(outcome: Outcome) -> float:
+def asked_seconds(outcome: Outcome) -> float:
     """What Retry-After, a number or a date, asks for; at most MAX_RETRY_AFTER_SECONDS."""
     text = outcome.retry_after.strip()
     if text.isascii() and text.isdigit():
@@ -167,4 +220,5 @@ def _attempt(outcome: Outcome) -> Attempt:
         status=outcome.status,
         error=outcome.error,
         response=response,
+        request_id=outcome.request_id,
     )

@@ -114,7 +114,12 @@ def _schedule(events: Sequence[Event]) -> list[str]:
     """Write a delivery for each event and each enabled endpoint that wants it; returns the endpoints' ids."""
     # The time of the event is the due time: within an instance it never goes back, so it also is the order.
     deliveries = [
-        Delivery(endpoint=endpoint, event=event, next_attempt_at=event.timestamp)
+        Delivery(
+            endpoint=endpoint,
+            event=event,
+            next_attempt_at=event.timestamp,
+            lane=event.lane if endpoint.ordering == Endpoint.Ordering.CHAT else "",
+        )
         for endpoint in _endpoints({event.organization_id for event in events})
         for event in events
         if endpoint.wants(event)

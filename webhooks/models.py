@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import secrets
 import uuid
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -112,6 +113,11 @@ class Event(models.Model):
         """A ChatKind."""
         return chat_kind(self.chat) if self.chat else None
 
+    @property
+    def lane(self) -> str:
+        """Names the chat of the event and its instance; without a chat the instance, without that the organization."""
+        return hashlib.blake2b(f"{self.stream.hex} {self.chat or ''}".encode(), digest_size=16).hexdigest()
+
     def payload(self) -> dict[str, Any]:
         """What every listener gets, webhook or socket."""
         timestamp = self.timestamp.astimezone(UTC).isoformat(timespec="milliseconds")
@@ -178,6 +184,10 @@ class Endpoint(models.Model):
     def __str__(self) -> str:
         return self.url
 
+    def secrets_at(self, moment: datetime) -> list[str]:
+        """The secrets that sign a request: the present one, and those it replaced as long as they overlap."""
+        return [self.secret, *(old for old, until in self.old_secrets if until > moment.timestamp())]
+
     def wants(self, event: Event) -> bool:
         """True if an event of any organization is to be delivered here."""
         network = {Mode.TEST: Network.SANDBOX, Mode.LIVE: Network.WHATSAPP}.get(self.mode)  # type: ignore[call-overload]
@@ -220,6 +230,12 @@ class Delivery(models.Model):
                 fields=["endpoint", "next_attempt_at"],
                 name="delivery_open",
                 condition=Q(next_attempt_at__isnull=False),
+            ),
+            models.Index(fields=["endpoint"], name="delivery_taken", condition=Q(state="delivering")),
+            models.Index(
+                fields=["endpoint", "lane"],
+                name="delivery_blocking",
+                condition=Q(next_attempt_at__isnull=False, attempt_count__gt=0) & ~Q(lane=""),
             ),
         ]
         constraints = [

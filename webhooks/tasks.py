@@ -12,7 +12,8 @@ from webhooks.dispatcher import dispatcher
 @shared_task
 def deliver(endpoint_id: str) -> None:
     """Start delivering what is due at the endpoint; does not wait for it."""
-    announcer.woken(endpoint_id)
+    if not dispatcher().is_resting(endpoint_id):  # else a new wake-up would come with each event, in vain
+        announcer.woken(endpoint_id)
     dispatcher().wake(endpoint_id)
 
 

@@ -171,19 +171,19 @@ def test_stopping_finishes_the_attempt_under_way_and_gives_the_rest_back(
 def test_one_process_at_a_time_has_the_claim(committed: None, hook: Endpoint, draft: Any) -> None:
     commit(draft())
     first, second = uuid.uuid4(), uuid.uuid4()
-    assert deliveries.take(hook.id, first) is not None
-    assert deliveries.take(hook.id, second) is None
+    assert deliveries.take(hook.id, first, 100) is not None
+    assert deliveries.take(hook.id, second, 100) is None
     assert deliveries.neglected() == []
     deliveries.release(hook.id, first)
     assert deliveries.neglected() == [hook.id]
-    assert deliveries.take(hook.id, second) is not None
+    assert deliveries.take(hook.id, second, 100) is not None
 
 
 def test_what_a_killed_worker_had_taken_is_delivered_after_its_claim_ran_out(
     dispatcher: Dispatcher, hook: Endpoint, receiver: Receiver, draft: Any
 ) -> None:
     commit(draft(), draft())
-    deliveries.take(hook.id, uuid.uuid4())
+    deliveries.take(hook.id, uuid.uuid4(), 100)
     assert states(hook) == ["delivering", "delivering"]
     dispatcher.wake(hook.id)
     Endpoint.objects.update(claimed_until=timezone.now() - timedelta(seconds=1))
@@ -195,9 +195,9 @@ def test_what_a_killed_worker_had_taken_is_delivered_after_its_claim_ran_out(
 def test_results_are_not_written_after_the_claim_was_lost(committed: None, hook: Endpoint, draft: Any) -> None:
     commit(draft())
     late, next_one = uuid.uuid4(), uuid.uuid4()
-    batch = deliveries.take(hook.id, late)
+    batch = deliveries.take(hook.id, late, 100)
     Endpoint.objects.update(claimed_until=timezone.now() - timedelta(seconds=1))
-    deliveries.take(hook.id, next_one)
+    deliveries.take(hook.id, next_one, 100)
     assert batch is not None
     outcome = Outcome(batch.jobs[0], timezone.now(), 1, 200)
     assert deliveries.record(hook.id, late, [outcome]) is False
@@ -212,7 +212,7 @@ def test_events_of_several_instances_are_taken_by_age_and_each_instance_in_order
     a, b = new_id("ins"), new_id("ins")
     commit(*[draft(instance_id=i) for i in (a, b, a)])
     commit(*[draft(instance_id=i) for i in (b, a)])
-    batch = deliveries.take(hook.id, uuid.uuid4())
+    batch = deliveries.take(hook.id, uuid.uuid4(), 100)
     assert batch is not None
     payloads = [orjson.loads(job.body) for job in batch.jobs]
     assert [p["sequence"] for p in payloads if p["instance"] == a] == [1, 2, 3]
@@ -220,7 +220,7 @@ def test_events_of_several_instances_are_taken_by_age_and_each_instance_in_order
 
 
 def failed(attempts_before: int = 0, **fields: Any) -> Outcome:
-    job = Job("dlv_x", attempts_before, "evt_x", NOW, b"")
+    job = Job("dlv_x", attempts_before, "evt_x", NOW, b"", "")
     return Outcome(job, NOW, 1, **({"status": 500} | fields))
 
 

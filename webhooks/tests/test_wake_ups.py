@@ -101,7 +101,7 @@ def test_the_sweeper_leaves_alone_what_is_busy_disabled_or_not_due(
     sentinel()
     redis.Redis.from_url(settings.REDIS_URL).flushdb()
     claim = uuid.uuid4()
-    deliveries.take(hook.id, claim)
+    deliveries.take(hook.id, claim, 100)
     tasks.sweep()
     deliveries.release(hook.id, claim)
     Delivery.objects.update(next_attempt_at=timezone.now() + timedelta(minutes=1))
