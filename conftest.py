@@ -118,27 +118,25 @@ def _no_cached_keys() -> None:
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None) -> None:
-    """Between tests with real commits all tables are emptied, the append-only ones as well, and filled in bulk with
-    what migrations wrote: Django would write the permissions one by one, in a fifth of a second for each such test."""
-    flush = connection.ops.execute_sql_flush
-
-    def flush_all(statements: Any) -> None:
-        with triggers_off():
-            flush(statements)
-
+    """After a test with real commits all tables are emptied, the append-only ones as well, and filled with what
+    migrations wrote: at once, whichever test is next, and in bulk, which saves a fifth of a second for each of them.
+    """
     contents = getattr(connection, "_test_serialized_contents", "[]")  # is only there if some test commits
     written = serializers.deserialize("json", contents)
     of_models: dict[type[Any], list[Any]] = {
         model: list(rows) for model, rows in itertools.groupby((one.object for one in written), type)
     }
+    flush = connection.ops.execute_sql_flush
 
-    def fill(_contents: str) -> None:
+    def flush_and_fill(statements: Any) -> None:
         with transaction.atomic():
+            with triggers_off():
+                flush(statements)
             for model, rows in of_models.items():
-                model._base_manager.bulk_create(rows, ignore_conflicts=True)  # before the first flush all is there
+                model._base_manager.bulk_create(rows)
 
-    setattr(connection.ops, "execute_sql_flush", flush_all)  # noqa: B010 (to mypy a method is no attribute)
-    setattr(connection.creation, "deserialize_db_from_string", fill)  # noqa: B010
+    setattr(connection.ops, "execute_sql_flush", flush_and_fill)  # noqa: B010 (to mypy a method is no attribute)
+    setattr(connection.creation, "deserialize_db_from_string", lambda contents: None)  # noqa: B010
 
 
 @pytest.fixture

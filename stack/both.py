@@ -19,7 +19,7 @@ from typing import IO
 import pytest
 
 PRODUCT = ["stack", "tests"]  # where those of the whole product are: to collect the others takes as long as some run
-_NICE = {"apps": ["nice", "-n", "5"], "product": []}
+_NICE = {"apps": ["nice", "-n", "10"], "product": []}
 _AT_ONCE = {"apps": ["-n", "2", "--dist", "worksteal"], "product": []}
 
 
