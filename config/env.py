@@ -131,6 +131,11 @@ RATE_LIMITS = {
     ),
 }
 
+_read.section("Events")
+EVENTS_KEEP_DAYS = _read.number(
+    "EVENTS_KEEP_DAYS", 30, 4, 3650, "Days that events can be read, with their deliveries; attempts may take almost 4."
+)
+
 _read.section("E-mail")
 EMAIL_URL = _read.mail(
     "EMAIL_URL",

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import time
-from datetime import timedelta
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,17 +12,11 @@ from accounts.actor import Actor
 from audit.services import record
 from config import egress
 from config.api.problems import FieldError, Problem, invalid
-from config.ids import first_id
 from webhooks import access, announcer
-from webhooks.models import Delivery, Endpoint, Event
+from webhooks.models import Delivery, Endpoint
 
-KEEP_EVENTS = timedelta(days=30)
 # Each endpoint adds a row to every event, so their number bounds the cost of a message.
 MAX_ENDPOINTS = 50
-# Transactions that began before the deletion may still add deliveries.
-_KEEP_DELETED = timedelta(hours=1)
-_PRUNE_STEP = 500
-_PRUNE_SECONDS = 30
 
 
 def check_url(url: str) -> None:
@@ -112,25 +104,3 @@ def resend(*, delivery: Delivery) -> bool:
         return False
     transaction.on_commit(partial(announcer.announce, [], [delivery.endpoint_id]), robust=True)
     return True
-
-
-def prune() -> bool:
-    """Delete events older than KEEP_EVENTS, and deleted endpoints, in small steps; True if there is more."""
-    deadline = time.monotonic() + _PRUNE_SECONDS
-    while time.monotonic() < deadline:
-        if not _prune_step():
-            return False
-    return True
-
-
-def _prune_step() -> int:
-    """Delete a few rows; returns how many."""
-    # Ids begin with their time, so the primary key finds old events without another index.
-    oldest = first_id(timezone.now() - KEEP_EVENTS, "evt")
-    old = Event.objects.filter(pk__lt=oldest).order_by("pk").values_list("pk", flat=True)
-    count = Event.objects.filter(pk__in=list(old[:_PRUNE_STEP])).delete()[0]
-    for endpoint in Endpoint.objects.filter(deleted_at__lt=timezone.now() - _KEEP_DELETED)[:1]:
-        orphans = endpoint.deliveries.values_list("pk", flat=True)
-        removed = endpoint.deliveries.filter(pk__in=list(orphans[:_PRUNE_STEP])).delete()[0]
-        count += removed or endpoint.delete()[0]
-    return count

@@ -5,7 +5,7 @@ from typing import Any
 from celery import shared_task
 from celery.signals import worker_shutdown
 
-from webhooks import announcer, deliveries, services
+from webhooks import announcer, deliveries, pruning
 from webhooks.dispatcher import dispatcher
 
 
@@ -26,8 +26,8 @@ def sweep() -> None:
 
 @shared_task
 def prune() -> None:
-    """Drop events older than 30 days, and deleted endpoints; goes on in another task while there is more."""
-    if services.prune():
+    """Drop old events with their deliveries, and deleted endpoints; goes on in another task while there is more."""
+    if pruning.prune():
         prune.delay()
 
 

@@ -16,10 +16,9 @@ from django.utils import timezone
 from structlog.testing import capture_logs
 
 from config.celery import app
-from config.ids import from_uuid, new_id
 from conftest import Person
-from webhooks import announcer, deliveries, services, tasks
-from webhooks.models import Attempt, Delivery, Endpoint, Event
+from webhooks import announcer, deliveries, tasks
+from webhooks.models import Delivery, Endpoint
 from webhooks.tests.conftest import Receiver, wait_for
 from webhooks.tests.test_deliveries import commit, states
 
@@ -129,37 +128,3 @@ def test_a_committed_event_reaches_the_receiver_through_broker_and_worker(
         wait_for(lambda: states(hook) == ["succeeded"])
     tasks.finish_deliveries()
     assert [request.headers["webhook-id"] for request in receiver.requests] == [event.id]
-
-
-def _aged(event: Event, days: int) -> str:
-    """Write the event again as if it were so old; returns its id."""
-    moment = timezone.now() - timedelta(days=days)
-    event_id = from_uuid(uuid.UUID(int=(int(moment.timestamp() * 1000) << 80) + event.sequence), "evt")
-    Event.objects.create(
-        id=event_id, organization_id=event.organization_id, network=event.network, instance_id=new_id("ins"),
-        type=event.type, sequence=event.sequence, timestamp=moment, data=event.data,
-    )  # fmt: skip
-    return event_id
-
-
-def test_pruning_drops_what_is_older_than_30_days_with_all_that_hangs_on_it(hook: Endpoint, draft: Any) -> None:
-    (event,) = commit(draft())
-    kept, old = _aged(event, 29), _aged(event, 31)
-    delivery = Delivery.objects.create(endpoint=hook, event_id=old, state="failed")
-    Attempt.objects.create(delivery=delivery, at=timezone.now(), duration_ms=1, status=500)
-    assert services.prune() is False
-    assert set(Event.objects.values_list("id", flat=True)) == {event.id, kept}
-    assert set(Delivery.objects.values_list("event_id", flat=True)) == {event.id}
-    assert not Attempt.objects.exists()
-
-
-def test_pruning_drops_endpoints_that_were_deleted_an_hour_ago(alice: Person, hook: Endpoint, draft: Any) -> None:
-    commit(draft())
-    alice.client.delete(f"/api/webhooks/{hook.id}")
-    services.prune()
-    assert Endpoint.objects.exists()
-    Endpoint.objects.update(deleted_at=timezone.now() - timedelta(hours=2))
-    services.prune()
-    assert not Endpoint.objects.exists()
-    assert not Delivery.objects.exists()
-    assert Event.objects.count() == 1
