@@ -37,7 +37,7 @@ application = ProtocolTypeRouter(
         "http": not_found,
         "websocket": URLRouter(
             [
-                path("ws/events", import_string("webhooks.live.EventsConsumer").as_asgi()),
+                path("ws/events", import_string("webhooks.live.socket.events")),
                 re_path("", refuse),  # type: ignore[arg-type]
             ]
         ),

@@ -152,6 +152,11 @@ WEBHOOK_PRIVATE_NETWORKS = _read.networks(
     "Networks where receivers are allowed although they are not public.",
 )
 
+_read.section("Live events")
+SOCKETS_PER_ORGANIZATION = _read.number(
+    "SOCKETS_PER_ORGANIZATION", 1000, 1, 1_000_000, "WebSockets that one organization may have open at a time."
+)
+
 _read.section("WhatsApp numbers")
 SESSION_STORE_DIR = _read.path(
     "SESSION_STORE_DIR", "{VAR_DIR}/sessions", "WhatsApp's session keys, in clear: who has them has the numbers."

@@ -49,7 +49,11 @@ class Programs:
     def live(self) -> Program:
         return self._program(
             *("live", "daphne", "-u", str(self.live_socket), "--no-server-name", "--verbosity", "1"),
-            *("--access-log", os.devnull, "--application-close-timeout", "2", "config.asgi:application"),
+            *("--access-log", os.devnull, "--application-close-timeout", "2"),
+            # A peer that is gone is noticed within 45 seconds; none is closed for its age.
+            *("--ping-interval", "15", "--ping-timeout", "30", "--websocket_timeout", "-1"),
+            *("--websocket_connect_timeout", "20", "--websocket-max-message-size", "65536"),
+            "config.asgi:application",
             before_start=_remover(self.live_socket, self.live_socket.with_name(self.live_socket.name + ".lock")),
             stop_rank=FRONT,
         )

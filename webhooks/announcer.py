@@ -21,8 +21,8 @@ from channels.layers import get_channel_layer
 from django.core.cache import cache
 from kombu.exceptions import OperationalError
 
+from webhooks.live.frames import Frame, frame
 from webhooks.models import Event
-from webhooks.selectors import Frame, frame
 
 log = structlog.get_logger(__name__)
 

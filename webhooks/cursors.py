@@ -19,14 +19,19 @@ _DIGITS = 2 * _TAIL
 _LONGEST = 9  # bytes of a sequence: 63 bits
 
 
+def name(stream: str) -> str:
+    """What a stream is called in positions, by its hex; names are their own names."""
+    return stream[-_DIGITS:]
+
+
 class Positions(Mapping[str, int]):
     """The last sequence that a reader has of each stream, looked up by the stream's hex; what is missing is 0."""
 
     def __init__(self, known: Mapping[str, int]) -> None:
-        self._known = {stream[-_DIGITS:]: sequence for stream, sequence in known.items()}
+        self._known = {name(stream): sequence for stream, sequence in known.items()}
 
     def __getitem__(self, stream: str) -> int:
-        return self._known[stream[-_DIGITS:]]
+        return self._known[name(stream)]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._known)
@@ -43,7 +48,7 @@ LATEST = Positions({})
 
 def encode(positions: Mapping[str, int]) -> str:
     """The cursor of these positions, by the hex of their streams. Equal positions have equal cursors."""
-    known = sorted((bytes.fromhex(stream[-_DIGITS:]), last) for stream, last in positions.items() if last)
+    known = sorted((bytes.fromhex(name(stream)), last) for stream, last in positions.items() if last)
     body = _VERSION + b"".join(tail + _varint(last) for tail, last in known)
     return base64.urlsafe_b64encode(body).rstrip(b"=").decode()
 

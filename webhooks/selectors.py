@@ -4,7 +4,7 @@ import heapq
 import itertools
 import uuid
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from django.db import connection
@@ -38,14 +38,6 @@ SELECT id, instance_id, network, sequence, timestamp, type FROM webhooks_event
 WHERE instance_id IS NULL AND organization_id = %s AND network = %s AND sequence > %s AND sequence <= %s"""
 
 
-class Frame(NamedTuple):
-    """An event as live listeners get it: ``stream`` says whose sequence it is, ``text`` is its payload in JSON."""
-
-    stream: str
-    sequence: int
-    text: str
-
-
 class Read(NamedTuple):
     """``positions`` are those after the ``events``; ``more`` are behind them, unless a filter leaves them out.
 
@@ -76,20 +68,10 @@ class _Head(NamedTuple):
     type: str
 
 
-def frame(event: Event) -> Frame:
-    return Frame(event.stream.hex, event.sequence, event.encoded().decode())
-
-
 def _counters(actor: Actor) -> QuerySet[Counter]:
     """The streams whose events the actor may see; one limited to instances does not see the organization's own."""
     rows = Counter.objects.filter(organization_id=actor.organization_id, network__in=actor.networks)
     return rows if actor.instances is None else rows.filter(instance_id__in=actor.instances)
-
-
-def positions(actor: Actor) -> dict[str, int]:
-    """The last sequence of each stream whose events the actor may see."""
-    rows = _counters(actor)
-    return {stream.hex: value for stream, value in rows.values_list("stream", "value")}
 
 
 def read(
@@ -188,17 +170,3 @@ def _merged(heads: Iterable[_Head]) -> Iterable[_Head]:
     for head in heads:
         streams[head.stream].append(head)
     return heapq.merge(*streams.values(), key=lambda head: (head.timestamp, head.id))
-
-
-def frames_after(actor: Actor, stream: str, sequence: int, limit: int) -> Sequence[Frame]:
-    """The next events of a stream that the actor may see, in order, at most ``limit``."""
-    counter = _counters(actor).filter(stream=stream).first()
-    if counter is None:
-        return []
-    rows = Event.objects.filter(
-        organization_id=actor.organization_id,
-        network=counter.network,
-        instance_id=counter.instance_id,
-        sequence__gt=sequence,
-    )
-    return [frame(event) for event in rows.order_by("sequence")[:limit]]

@@ -50,15 +50,54 @@ async def socket(
 
 
 async def opens(communicator: WebsocketCommunicator) -> bool:
+    """True if it is accepted and ready."""
     connected, _ = await communicator.connect(timeout=10)
-    return bool(connected)
+    return bool(connected) and "cursor" in await said(communicator, "ready")
+
+
+async def next_frame(communicator: WebsocketCommunicator) -> dict[str, Any]:
+    return dict(orjson.loads(await communicator.receive_from(timeout=10)))
+
+
+async def said(communicator: WebsocketCommunicator, action: str) -> dict[str, Any]:
+    """The next frame, which has this action."""
+    frame = await next_frame(communicator)
+    assert frame.pop("action", None) == action, frame
+    return frame
 
 
 async def received(communicator: WebsocketCommunicator, count: int) -> list[dict[str, Any]]:
-    return [orjson.loads(await communicator.receive_from(timeout=10)) for _ in range(count)]
+    """The next events; cursors in between are passed over."""
+    events: list[dict[str, Any]] = []
+    while len(events) < count:
+        frame = await next_frame(communicator)
+        if frame.get("action") != "position":
+            events.append(frame)
+    return events
+
+
+async def cursor_of(communicator: WebsocketCommunicator) -> str:
+    """The next cursor that is said."""
+    return str((await said(communicator, "position"))["cursor"])
 
 
 async def close_code(communicator: WebsocketCommunicator) -> int:
-    message = await communicator.receive_output(timeout=10)
+    """The code it is closed with; what is said before is passed over."""
+    while (message := await communicator.receive_output(timeout=10))["type"] == "websocket.send":
+        pass
     assert message["type"] == "websocket.close"
     return int(message["code"])
+
+
+async def refusal(communicator: WebsocketCommunicator) -> dict[str, Any]:
+    """The problem with which the handshake is answered."""
+    communicator.scope["extensions"] = {"websocket.http.response": {}}
+    await communicator.send_input({"type": "websocket.connect"})
+    start, body = [await communicator.receive_output(timeout=10) for _ in range(2)]
+    assert (start["type"], body["type"]) == ("websocket.http.response.start", "websocket.http.response.body")
+    problem = dict(orjson.loads(body["body"]))
+    assert (problem["status"], dict(start["headers"])[b"content-type"]) == (
+        start["status"],
+        b"application/problem+json",
+    )
+    return problem

@@ -21,8 +21,8 @@ SERVE = """
 import sys
 import config.asgi
 from daphne.cli import CommandLineInterface
-from webhooks import live
-live.SLOW_SECONDS = 0.5
+from webhooks.live import wires
+wires.SLOW_SECONDS = 0.5
 CommandLineInterface().run(["-u", sys.argv[1], "-v", "0", "config.asgi:application"])
 """
 
@@ -72,7 +72,7 @@ def test_daphne_serves_sockets_only_and_cuts_off_a_reader_that_stops_reading(
 ) -> None:
     for send, arguments, status in [
         (request, ("/api/version",), b"404"),
-        (upgrade, ("/ws/events",), b"403"),
+        (upgrade, ("/ws/events",), b"401"),
         (upgrade, ("/ws/elsewhere",), b"403"),
     ]:
         with send(live_socket, *arguments) as client:

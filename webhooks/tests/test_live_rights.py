@@ -22,7 +22,8 @@ from config.api.problems import Problem
 from config.asgi import application
 from config.ids import new_id
 from conftest import PASSWORD, Person, bearer
-from webhooks import live, revocation, tickets
+from webhooks import tickets
+from webhooks.live import feeds, revocation
 from webhooks.tests.sockets import close_code, commit, commit_unannounced, opens, outside, received, socket
 
 pytestmark = pytest.mark.usefixtures("committed")
@@ -195,7 +196,7 @@ async def test_a_suspended_organization_is_still_heard(alice: Person, key: str, 
 async def test_a_limited_key_hears_its_instances_alone(
     alice: Person, key: str, draft: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "CHECK_SECONDS", 0.3)
+    monkeypatch.setattr(feeds, "CHECK_SECONDS", 0.3)
     mine, other = new_id("ins"), new_id("ins")
     await outside(ApiKey.objects.update, instances=[mine])
     async with socket(key) as communicator:
@@ -240,8 +241,7 @@ def actor_of(key: str) -> Actor:
 async def test_all_sockets_of_a_process_are_checked_with_two_queries(alice: Person, access: str) -> None:
     keys = [await outside(alice.key) for _ in range(5)]
     actors = [await outside(lambda: alice.actor), *[await outside(actor_of, key) for key in keys]]
-    loop = asyncio.get_running_loop()
-    watches = [revocation.Watch(actor, rights.place_of(actor), loop.create_future()) for actor in actors]
+    watches = [revocation.Watch(actor, rights.place_of(actor), lambda: None) for actor in actors]
 
     def check() -> tuple[list[revocation.Watch], int]:
         with CaptureQueriesContext(db_connection) as queries:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+import contextlib
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from django.db import DatabaseError
+from django.db import Error as DatabaseError
 
 from accounts import rights, selectors
 from accounts.actor import Actor
@@ -26,7 +27,7 @@ class Watch:
 
     actor: Actor
     place: rights.Place
-    revoked: asyncio.Future[None]
+    revoked: Callable[[], None]
     seen: Sequence[Any] | None = None
 
 
@@ -34,20 +35,20 @@ _watches: set[Watch] = set()
 _checker: asyncio.Task[None] | None = None
 
 
-async def until_revoked(actor: Actor) -> None:
-    """Return when the actor may no longer read, or may see other things than before: within a second of that.
+@contextlib.contextmanager
+def watched(actor: Actor, revoked: Callable[[], None]) -> Iterator[None]:
+    """Call ``revoked`` once the actor may no longer read, or may see other things than before: within a second of that.
 
     Costs two queries every CHECK_SECONDS, however many actors are watched. While the database is away nobody
     is revoked.
     """
     global _checker
-    loop = asyncio.get_running_loop()
-    watch = Watch(actor, rights.place_of(actor), loop.create_future())
+    watch = Watch(actor, rights.place_of(actor), revoked)
     _watches.add(watch)
     if _checker is None or _checker.done():
-        _checker = loop.create_task(_check_all())
+        _checker = asyncio.get_running_loop().create_task(_check_all())
     try:
-        await watch.revoked
+        yield
     finally:
         _watches.discard(watch)
 
@@ -61,8 +62,9 @@ async def _check_all() -> None:
             log.warning("sockets not checked", reason=type(error).__name__)
             continue
         for watch in lost:
-            if not watch.revoked.done():
-                watch.revoked.set_result(None)
+            if watch in _watches:
+                _watches.discard(watch)
+                watch.revoked()
 
 
 def losers(watches: Collection[Watch]) -> list[Watch]:

@@ -11,8 +11,9 @@ from channels.layers import get_channel_layer
 from config.asgi import application
 from config.ids import new_id
 from conftest import Person
-from webhooks import live
 from webhooks.announcer import group_of
+from webhooks.live import feeds, wires
+from webhooks.live.frames import frame
 from webhooks.tests.sockets import commit, commit_unannounced, opens, outside, received, socket
 
 pytestmark = pytest.mark.usefixtures("committed")
@@ -66,7 +67,7 @@ async def test_a_lost_message_is_repaired_when_the_next_one_shows_the_gap(key: s
 async def test_a_lost_last_message_is_repaired_by_the_slow_check(
     key: str, draft: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "CHECK_SECONDS", 0.3)
+    monkeypatch.setattr(feeds, "CHECK_SECONDS", 0.3)
     async with socket(key) as communicator:
         assert await opens(communicator)
         await outside(commit_unannounced, draft(), draft(instance_id=new_id("ins")))
@@ -77,7 +78,7 @@ async def test_messages_out_of_order_and_twice_are_put_right(alice: Person, key:
     async with socket(key) as communicator:
         assert await opens(communicator)
         events = await outside(commit_unannounced, draft(), draft(), draft())
-        frames = [[e.stream.hex, e.sequence, e.encoded().decode()] for e in events]
+        frames = [frame(event) for event in events]
         group = group_of(alice.organization.id, "sandbox")
         for index in (1, 0, 2, 1):
             await get_channel_layer().group_send(group, {"type": "events.appended", "frames": [frames[index]]})
@@ -110,7 +111,7 @@ async def test_a_key_hears_its_own_network_only_and_a_person_both(
 async def test_a_reader_that_takes_nothing_is_cut_off_with_4408(
     key: str, draft: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "SLOW_SECONDS", 0.2)
+    monkeypatch.setattr(wires, "SLOW_SECONDS", 0.2)
     requests: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     answers: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
 
@@ -125,6 +126,7 @@ async def test_a_reader_that_takes_nothing_is_cut_off_with_4408(
     served = asyncio.create_task(application(scope, requests.get, send))
     assert (await answers.get())["type"] == "websocket.accept"
     await outside(commit, draft())
-    assert await answers.get() == {"type": "websocket.close", "code": 4408}
+    closed = await answers.get()
+    assert (closed["type"], closed["code"]) == ("websocket.close", 4408)
     requests.put_nowait({"type": "websocket.disconnect", "code": 4408})
     await served
