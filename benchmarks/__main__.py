@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-from benchmarks import accept, alone, finding, lane, memory, numbers, receive
+from benchmarks import accept, alone, events, finding, lane, memory, numbers, receive
 from benchmarks.client import LoadError
 from benchmarks.options import DATABASES, Options, parse
 from benchmarks.product import Product
@@ -19,6 +19,7 @@ PARTS: dict[str, Callable[[Product, Options], Iterator[Row]]] = {
     "accept": accept.measure,
     "lane": lane.measure,
     "receive": receive.measure,
+    "events": events.measure,
     "memory": memory.measure,
     "numbers": numbers.measure,
     "alone": alone.measure,

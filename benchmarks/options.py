@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 DATABASES = {"sqlite": "", "postgres": "embedded"}  # as DATABASE_URL for the stack
-PARTS = ("accept", "lane", "receive", "memory", "numbers", "alone", "finding")
+PARTS = ("accept", "lane", "receive", "events", "memory", "numbers", "alone", "finding")
 _QUICK = {"messages": 60, "events": 10, "rounds": 1, "numbers": (1, 4), "sending": (1, 3)}
 
 

@@ -1,8 +1,8 @@
 """The one HTTP client for addresses that tenants choose: it cannot be turned against our own network.
 
 A name is resolved once, every answer is checked, and the checked address itself is dialled, so that a name
-that changes its mind in between gains nothing. It is built on httpcore (the layer below httpx), which by
-itself follows no redirect, knows no proxy of the environment, keeps no cookies and decodes no reply.
+that changes its mind in between gains nothing. It is built on aiohttp, told to follow no redirect, to know no
+proxy of the environment, to keep no cookies and to decode no reply (docs/decisions/0018).
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ import ipaddress
 import socket
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, contextmanager
-from typing import NamedTuple
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, NamedTuple
 
-import httpcore
+import aiohttp
 import httpx
+import yarl
+from aiohttp.abc import AbstractResolver, ResolveResult
 from django.conf import settings
 
 from config import metrics
@@ -35,7 +37,7 @@ MAX_REDIRECTS = 3
 DRIP_GRACE_SECONDS = 10.0
 _DRIP_BYTES_PER_SECOND = 8 * 1024
 _READ_SECONDS = 15.0
-_USER_AGENT = b"WhatsApp-API/1"
+_USER_AGENT = "WhatsApp-API/1"
 _CONNECTIONS = 1000
 # Name servers are chosen by tenants too: one that hangs must find other threads free.
 _RESOLVER_THREADS = 64
@@ -165,36 +167,52 @@ def names_refused_address(url: httpx.URL) -> bool:
     return address is not None and is_refused(address, settings.WEBHOOK_PRIVATE_NETWORKS)
 
 
-class _GuardedBackend(httpcore.AsyncNetworkBackend):
-    """Opens TCP connections to checked addresses only. TLS on top checks the name, as ever."""
+class _GuardedResolver(AbstractResolver):
+    """Gives the addresses of a name if none of them is refused."""
 
     def __init__(self, resolve: Resolver, allowed: Iterable[Network]) -> None:
-        self._resolve, self._allowed, self._dialler = resolve, list(allowed), httpcore.AnyIOBackend()
+        self._resolve, self._allowed = resolve, list(allowed)
 
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        failure: Exception = httpcore.ConnectError("no address")
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
         try:
-            async with asyncio.timeout(timeout):
-                addresses = [ipaddress.ip_address(text) for text in await self._resolve(host, port)]
-                if any(is_refused(address, self._allowed) for address in addresses):
-                    metrics.EGRESS_DENIED.inc()
-                    raise httpcore.ConnectError("refused address")
-                share = timeout / len(addresses) if timeout and addresses else None
-                for address in addresses:
-                    try:
-                        return await self._dialler.connect_tcp(str(address), port, share, None, socket_options)
-                    except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                        failure = error
-        except (OSError, UnicodeError, ValueError) as error:
-            raise httpcore.ConnectError(str(error)) from error
-        raise failure
+            addresses = [ipaddress.ip_address(text) for text in await self._resolve(host, port)]
+        except (UnicodeError, ValueError) as error:
+            raise OSError(str(error)) from error
+        if not addresses:
+            raise OSError("no address")
+        if any(is_refused(address, self._allowed) for address in addresses):
+            metrics.EGRESS_DENIED.inc()
+            raise OSError("refused address")
+        return [
+            ResolveResult(
+                hostname=host,
+                host=str(address),
+                port=port,
+                family=socket.AF_INET if address.version == 4 else socket.AF_INET6,
+                proto=socket.IPPROTO_TCP,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for address in addresses
+        ]
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+def _guarded_sockets(allowed: Iterable[Network]) -> Callable[[tuple[Any, ...]], socket.socket]:
+    """The last gate, which addresses that a URL spells out pass as well: no resolver is asked for those."""
+    networks = list(allowed)
+
+    def dial(info: tuple[Any, ...]) -> socket.socket:
+        family, kind, protocol, _, where = info
+        if is_refused(ipaddress.ip_address(where[0]), networks):
+            metrics.EGRESS_DENIED.inc()
+            raise OSError("refused address")
+        return socket.socket(family, kind, protocol)
+
+    return dial
 
 
 def _system_resolver() -> Resolver:
@@ -213,8 +231,8 @@ def _system_resolver() -> Resolver:
     return resolve
 
 
-def _headers(response: httpcore.Response) -> dict[str, str]:
-    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
+def _headers(response: aiohttp.ClientResponse) -> dict[str, str]:
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.raw_headers}
 
 
 def _redirect(target: httpx.URL, status: int, headers: Mapping[str, str]) -> httpx.URL | None:
@@ -228,7 +246,7 @@ def _redirect(target: httpx.URL, status: int, headers: Mapping[str, str]) -> htt
 
 
 async def _hand_over(
-    response: httpcore.Response,
+    response: aiohttp.ClientResponse,
     headers: Mapping[str, str],
     write: Callable[[bytes], object],
     most: int,
@@ -243,7 +261,7 @@ async def _hand_over(
     if claimed.isdecimal() and int(claimed[:20]) > most:
         raise TooLarge(most)
     size = 0
-    async for chunk in response.aiter_stream():
+    async for chunk in response.content.iter_any():
         size += len(chunk)
         if size > most:
             raise TooLarge(most)
@@ -261,14 +279,24 @@ def _as_egress_errors() -> Iterator[None]:
     """Turns what the layers below raise into EgressError."""
     try:
         yield
-    except (TimeoutError, httpcore.ReadTimeout, httpcore.WriteTimeout) as error:
+    except aiohttp.ClientSSLError as error:
+        raise TlsFailed from error
+    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+        raise Unreachable from error
+    except TimeoutError as error:
         raise TimedOut from error
-    except (httpcore.ConnectError, httpcore.ConnectTimeout, httpcore.PoolTimeout) as error:
-        # httpcore cuts the chain of causes but keeps the first one as the argument.
-        tls_failed = any(isinstance(cause, ssl.SSLError) for cause in error.args)
-        raise (TlsFailed if tls_failed else Unreachable)() from error
-    except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
+    except (aiohttp.ClientError, OSError) as error:
         raise BrokenReply from error
+
+
+async def _beginning(response: aiohttp.ClientResponse) -> bytes:
+    """At most REPLY_BYTES of the body."""
+    body = b""
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) >= REPLY_BYTES:
+            break
+    return body[:REPLY_BYTES]
 
 
 class Client:
@@ -289,14 +317,29 @@ class Client:
     ) -> None:
         self._drip_grace_seconds = drip_grace_seconds
         self._total_seconds = total_seconds
-        networks = settings.WEBHOOK_PRIVATE_NETWORKS if allowed is None else allowed
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=tls or httpx.create_ssl_context(trust_env=False),
-            max_connections=_CONNECTIONS,
-            max_keepalive_connections=100,
-            keepalive_expiry=4.0,  # below the five seconds after which common servers hang up
-            network_backend=_GuardedBackend(resolve or _system_resolver(), networks),
-        )
+        self._allowed = list(settings.WEBHOOK_PRIVATE_NETWORKS if allowed is None else allowed)
+        self._resolve, self._tls = resolve or _system_resolver(), tls or httpx.create_ssl_context(trust_env=False)
+        self._opened: aiohttp.ClientSession | None = None
+
+    def _session(self) -> aiohttp.ClientSession:
+        """Opened in the event loop that it then belongs to."""
+        if self._opened is None:
+            connector = aiohttp.TCPConnector(
+                ssl=self._tls,
+                resolver=_GuardedResolver(self._resolve, self._allowed),
+                socket_factory=_guarded_sockets(self._allowed),
+                use_dns_cache=False,
+                limit=_CONNECTIONS,
+                keepalive_timeout=4.0,  # below the five seconds after which common servers hang up
+            )
+            self._opened = aiohttp.ClientSession(
+                connector=connector,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent", "Content-Type"),
+                read_bufsize=REPLY_BYTES,
+            )
+        return self._opened
 
     async def post(self, url: str, *, headers: Mapping[str, str], content: bytes) -> Reply:
         """POST once, within ``total_seconds`` from the look-up of the name to the end of the reply.
@@ -304,33 +347,38 @@ class Client:
         Any status is a Reply, redirects too. Raises EgressError.
         """
         target = checked_url(url)
-        wire = {b"Host": target.netloc, b"Content-Length": str(len(content)).encode()}
-        wire |= {name.encode(): value.encode() for name, value in headers.items()}
         with _as_egress_errors():
-            async with asyncio.timeout(self._total_seconds):
-                return await self._exchange(target, wire, content)
+            async with (
+                asyncio.timeout(self._total_seconds),
+                self._request("POST", target, headers, content) as response,
+            ):
+                return Reply(response.status, _headers(response), await _beginning(response))
         raise AssertionError("left with a reply or an error")
 
-    async def _exchange(self, target: httpx.URL, headers: Mapping[bytes, bytes], content: bytes) -> Reply:
-        body = b""
-        async with self._request("POST", target, list(headers.items()), content) as response:
-            async for chunk in response.aiter_stream():
-                body += chunk
-                if len(body) >= REPLY_BYTES:
-                    break
-            return Reply(response.status, _headers(response), body[:REPLY_BYTES])
-
-    def _request(
+    @asynccontextmanager
+    async def _request(
         self,
         method: str,
         target: httpx.URL,
-        headers: list[tuple[bytes, bytes]],
+        headers: Mapping[str, str],
         content: bytes | None = None,
         read: float | None = None,
-    ) -> AbstractAsyncContextManager[httpcore.Response]:
-        url = httpcore.URL(scheme=target.raw_scheme, host=target.raw_host, port=target.port, target=target.raw_path)
-        extensions = {"timeout": {"connect": CONNECT_SECONDS, "pool": CONNECT_SECONDS, "read": read}}
-        return self._pool.stream(method, url, headers=headers, content=content, extensions=extensions)
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        literal = _literal(target.host)  # aiohttp takes the canonical spelling only
+        async with self._session().request(
+            method,
+            yarl.URL(str(target.copy_with(host=str(literal)) if literal else target), encoded=True),
+            headers=headers,
+            data=content,
+            allow_redirects=False,
+            timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS, sock_read=read),
+        ) as response:
+            try:
+                yield response
+            finally:
+                # What was not read to its end is cut off: a farewell in TLS would wait for the other side.
+                if response.connection is not None and response.connection.transport is not None:
+                    response.connection.transport.abort()
 
     async def get(
         self,
@@ -351,13 +399,11 @@ class Client:
         ``headers`` go before our own. Raises EgressError, and InvalidUrl for ``url`` itself.
         """
         target, patience = checked_url(url), time.monotonic() + self._drip_grace_seconds
-        sent = {b"Accept": accept.encode(), b"Accept-Encoding": b"identity", b"User-Agent": _USER_AGENT}
-        sent |= {name.encode(): value.encode() for name, value in (headers or {}).items()}
+        sent = {"Accept": accept, "Accept-Encoding": "identity", "User-Agent": _USER_AGENT} | dict(headers or {})
         with _as_egress_errors():
             async with asyncio.timeout(self._total_seconds):
                 for left in range(max_redirects, -1, -1):
-                    wire = [(b"Host", target.netloc), *sent.items()]
-                    async with self._request("GET", target, wire, read=_READ_SECONDS) as response:
+                    async with self._request("GET", target, sent, read=_READ_SECONDS) as response:
                         found = _headers(response)
                         following = _redirect(target, response.status, found) if left else None
                         if following is None:
@@ -369,4 +415,6 @@ class Client:
         raise AssertionError("the last round returns")
 
     async def aclose(self) -> None:
-        await self._pool.aclose()
+        if self._opened is not None:
+            await self._opened.close()
+            await asyncio.sleep(0)  # connections that were cut off are closed by the next turn of the loop

@@ -128,7 +128,7 @@ async def test_other_schemes_are_refused_before_anything_is_dialled(url: str) ->
         body(101 * b"a"),
         b"HTTP/1.1 200 OK\r\n\r\n" + 101 * b"a",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n65\r\n" + 101 * b"a" + b"\r\n0\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 999999999999999999\r\n\r\n",
     ],
 )
 async def test_a_body_beyond_the_limit_is_refused(reply: bytes) -> None:
