@@ -1,7 +1,7 @@
 """Appends events of an instance, as the product's own processes do; runs in a stack's environment.
 
 ``python -m benchmarks.emitting INSTANCE COUNT PER_SECOND TOGETHER``: COUNT events in transactions of TOGETHER, each in
-one of 100 chats and with the moment of its insertion (``time.time()``) as ``data.at``. PER_SECOND 0: as fast as it goes.
+one of 100 chats and with the moment of its insertion (``time.time()``) as ``data.at``. PER_SECOND 0 has no limit.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from typing import Any
 
 import django
 
@@ -31,13 +32,13 @@ def emit(instance_id: str, count: int, per_second: float, together: int) -> None
     time.sleep(1)  # what was appended is announced from a thread
 
 
-def _draft(instance: object, number: int) -> object:
+def _draft(instance: Any, number: int) -> Any:
     from instances.services import draft
 
     chat = f"1556{number % _CHATS:07d}"
     who = {"id": f"{chat}@s.whatsapp.net", "phone": chat, "lid": None, "name": "Carla"}
     data = {"id": f"msg_{number}", "chat": who, "from": who, "type": "text", "text": {"body": "hello " * 20}}
-    return draft(instance, "message.received", data | {"at": time.time()})  # type: ignore[arg-type]
+    return draft(instance, "message.received", data | {"at": time.time()})
 
 
 if __name__ == "__main__":

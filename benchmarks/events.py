@@ -26,10 +26,11 @@ _TOGETHER = 20  # events in one transaction of a flood, as the writers of sessio
 def measure(product: Product, options: Options) -> Iterator[Row]:
     """An idle product first, then a steady stream of events, then more than it can deliver at once."""
     idle = _latencies(product, options.events, per_second=5)
-    yield Row("events.idle", "an event's insertion to its webhook, idle", _mean(idle), "ms mean", **milliseconds(idle))
+    name = "an event's insertion to its webhook, idle"
+    yield Row("events.idle", name, _mean(idle), "ms mean", **milliseconds(idle), note=f"{len(idle)} events")
     busy = _latencies(product, min(_RATE * _SECONDS, options.events * 20), per_second=_RATE)
     name = f"the same at {_RATE} events a second"
-    yield Row("events.steady", name, _mean(busy), "ms mean", **milliseconds(busy))
+    yield Row("events.steady", name, _mean(busy), "ms mean", **milliseconds(busy), note=f"{len(busy)} events")
     count = min(_FLOOD, options.events * 60)
     received = _received(product, count, 0, _TOGETHER)
     seconds = received[-1][1] - received[0][1]
