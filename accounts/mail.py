@@ -7,6 +7,7 @@ whether the address is known or not.
 from __future__ import annotations
 
 import smtplib
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from typing import NamedTuple
@@ -35,6 +36,10 @@ _AGAIN_AFTER = timedelta(minutes=1)  # the same to the same address; whoever ask
 class Text(NamedTuple):
     subject: str
     body: str
+
+
+# Kinds of e-mails of higher floors, which register here: each makes the text, or None if there is nothing to tell.
+texts: dict[str, Callable[[Mail], Text | None]] = {}
 
 
 def post(*, kind: str, to: str, subject_id: str = "") -> None:
@@ -79,6 +84,8 @@ def _just_sent(mail: Mail) -> bool:
 
 def _text(mail: Mail) -> Text | None:
     """Subject and body; None if there is nobody or nothing to tell any more."""
+    if mail.kind in texts:
+        return texts[mail.kind](mail)
     if mail.kind == Mail.Kind.INVITATION:
         return _invitation(mail)
     people = User.objects.filter(is_active=True)

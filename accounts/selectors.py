@@ -12,7 +12,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.actor import Actor
-from accounts.models import ANYBODY, KEY_SCOPES, ROLE_SCOPES, ApiKey, Membership, Session
+from accounts.models import ANYBODY, KEY_SCOPES, ROLE_SCOPES, ApiKey, Membership, Role, Session, User
 
 Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 
@@ -122,3 +122,11 @@ def admitted(actor: Actor, address: str) -> bool:
         return True
     holder = holders_of_keys([actor.id]).get(actor.id)
     return holder is not None and holder.admits(address)
+
+
+def managers(organization_id: str) -> list[str]:
+    """The e-mail addresses of the owners and admins of an organization, sorted."""
+    people = User.objects.filter(
+        is_active=True, memberships__organization_id=organization_id, memberships__role__in=(Role.OWNER, Role.ADMIN)
+    )
+    return sorted(people.values_list("email", flat=True))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 import uuid
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +54,12 @@ def from_uuid(value: uuid.UUID, prefix: str) -> str:
 
 def first_id(moment: datetime, prefix: str) -> str:
     """The smallest id that can be made at this moment: ids begin with their time, and earlier ones sort before it."""
-    return from_uuid(uuid.UUID(int=int(moment.timestamp() * 1000) << 80), prefix)
+    return from_uuid(uuid.UUID(int=max(0, int(moment.timestamp() * 1000)) << 80), prefix)
+
+
+def made_at(text: str, prefix: str) -> datetime:
+    """When an id was made, to the millisecond. Raises InvalidId."""
+    return datetime.fromtimestamp((to_uuid(text, prefix).int >> 80) / 1000, UTC)
 
 
 def id_at(moment: datetime, prefix: str) -> str:

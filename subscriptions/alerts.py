@@ -9,7 +9,7 @@ from django.core.mail import send_mail
 from django.db.models import F, Q
 from django.utils import timezone
 
-from accounts.models import Role, User
+from accounts.selectors import managers
 from subscriptions.models import UsageAlert
 
 log = structlog.get_logger(__name__)
@@ -37,12 +37,7 @@ def mail(*, alert_id: str) -> bool:
     if not mine.update(claimed_until=timezone.now() + _CLAIM, attempts=F("attempts") + 1):
         return False
     alert = UsageAlert.objects.select_related("organization").get(pk=alert_id)
-    recipients = User.objects.filter(
-        is_active=True,
-        memberships__organization_id=alert.organization_id,
-        memberships__role__in=(Role.OWNER, Role.ADMIN),
-    )
-    addresses = sorted(recipients.values_list("email", flat=True))
+    addresses = managers(alert.organization_id)
     if addresses:
         words = {
             "organization": alert.organization.name,

@@ -24,7 +24,8 @@ from media.models import Media
 from messaging.models import Chat, Erasure, Message
 from phones.models import VirtualPhone
 from phones.tests.numbers import new_number
-from webhooks.models import Endpoint
+from webhooks.events import Draft, append
+from webhooks.models import Delivery, Endpoint, Replay
 
 
 @dataclass
@@ -36,6 +37,8 @@ class Objects:
     chat: Chat
     erasure: Erasure
     endpoint: Endpoint
+    delivery: Delivery
+    replay: Replay
     media: Media
     broadcast: Broadcast
     opt_out: OptOut
@@ -43,7 +46,7 @@ class Objects:
     @property
     def ids(self) -> set[str]:
         own = {self.instance.id, self.message.id, self.chat.id, self.erasure.id, self.endpoint.id, self.media.id}
-        return own | {self.broadcast.id, self.opt_out.id}
+        return own | {self.broadcast.id, self.opt_out.id, self.delivery.id, self.replay.id}
 
 
 @dataclass
@@ -111,7 +114,24 @@ class Tenant:
         media = Media.objects.create(
             organization=self.organization, network=network, instance=instance, source="inbound"
         )
-        return Objects(instance, message, chat, erasure, endpoint, media, *self._audience(instance))
+        hearing = self._hearing(endpoint, instance)
+        return Objects(instance, message, chat, erasure, endpoint, *hearing, media, *self._audience(instance))
+
+    def _hearing(self, endpoint: Endpoint, instance: Instance) -> tuple[Delivery, Replay]:
+        draft = Draft(self.organization.id, instance.id, instance.network, "message.received", {})
+        (event,) = append([draft])
+        delivery = Delivery.objects.get(endpoint=endpoint)
+        Delivery.objects.filter(pk=delivery.pk).update(state="failed", next_attempt_at=None)
+        replay = Replay.objects.create(
+            organization=self.organization,
+            endpoint=endpoint,
+            kind="recover",
+            since=event.timestamp,
+            until=timezone.now(),
+            cursor=event.id,
+            state="completed",
+        )
+        return delivery, replay
 
     def _audience(self, instance: Instance) -> tuple[Broadcast, OptOut]:
         of = {"organization": self.organization, "network": instance.network}
@@ -156,6 +176,10 @@ class Tenant:
             "erasure_id": network.erasure.id,
             "contact": "15550100002",
             "endpoint_id": network.endpoint.id,
+            "delivery_id": network.delivery.id,
+            "replay_id": network.replay.id,
+            "hour_ago": (timezone.now() - timedelta(hours=1)).isoformat(),
+            "now": timezone.now().isoformat(),
             "template_id": self.template.id,
             "broadcast_id": network.broadcast.id,
             "opt_out_id": network.opt_out.id,

@@ -51,7 +51,8 @@ from media.models import Media
 from messaging.kinds.rules import CODES
 from messaging.models import Message
 from phones.tests.numbers import new_number
-from webhooks.models import Endpoint
+from webhooks.events import Draft, append
+from webhooks.models import Delivery, Endpoint
 
 pytestmark = [pytest.mark.django_db, pytest.mark.fuzz, pytest.mark.only_with("postgres")]  # the stricter one
 DEFAULT_EXAMPLES = 3
@@ -65,10 +66,14 @@ BEYOND_SCHEMA |= CODES
 BEYOND_SCHEMA |= {"invalid_variable", "too_many_variables", "unknown_variable", "missing_variable", "data_for_many"}
 BEYOND_SCHEMA |= {"invalid_csv", "not_utf8", "word"}
 BEYOND_SCHEMA |= {"unknown_timezone", "same_times", "send_at_in_past", "send_at_too_far", "client_ref_missing"}
+# Of webhook endpoints.
+BEYOND_SCHEMA |= {"reserved_header", "repeated_header", "headers_too_long", "secret_in_use", "invalid_secret"}
+BEYOND_SCHEMA |= {"empty_range", "too_long_ago"}
 # A short run goes through what may be in a request, or makes a few up where the former takes minutes: for bodies that
 # hold a message of any type (messaging/tests/test_payload_hypothesis.py tries wrong ones of each type always), and for
-# the many filters of messages (messaging/tests/test_finding.py tries each). That nobody gets in without credentials is
-# tried for every route by tests/test_access_matrix.py, and here for every request of a long run.
+# the many filters of messages and deliveries (messaging/tests/test_finding.py and webhooks/tests/test_finding.py try
+# each). That nobody gets in without credentials is tried for every route by tests/test_access_matrix.py, and here for
+# every request of a long run.
 HOLD_MESSAGES = "/api/(messages|messages/batch|templates|broadcasts|sandbox/phones/{phone}/messages)$"
 IS_SHORT = EXAMPLES == DEFAULT_EXAMPLES
 _REFUSED = ["2xx", "401", "402", "403", "404", "409", "422", "429"]
@@ -78,6 +83,7 @@ def _with(phases: PhasesConfig, choose: str) -> OperationConfig:
     chosen = FilterSet()
     getattr(chosen, choose)(method="POST", path_regex=HOLD_MESSAGES)
     getattr(chosen, choose)(method="GET", path="/api/messages")
+    getattr(chosen, choose)(method="GET", path="/api/webhooks/{endpoint_id}/deliveries")
     return OperationConfig(filter_set=chosen, phases=phases)
 
 
@@ -177,6 +183,9 @@ def world(alice: Person, instance: Instance, sandbox: Callable[..., Any]) -> Wor
     media = Media.objects.create(organization=alice.organization, source="upload", status="failed")
     ids = {"instance_id": instance.id, "endpoint_id": endpoint.id, "message_id": message.id, "phone": phone}
     ids["media_id"] = media.id
+    with transaction.atomic():
+        append([Draft(alice.organization.id, instance.id, instance.network, "message.received", {})])
+    ids["delivery_id"] = Delivery.objects.get().id
     ids |= _audience(alice, instance)
     token = issue_tokens(user=alice.user).access
     return World([{"Authorization": f"Bearer {token}"}, {"X-API-Key": alice.key()}], ids, alice.organization.id)

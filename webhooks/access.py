@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from django.core.exceptions import ValidationError
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from accounts.actor import Actor
 from config.api.problems import Problem
-from webhooks.models import Delivery, Endpoint
+from webhooks.models import Delivery, Endpoint, Replay
 
 
 def endpoints(actor: Actor) -> QuerySet[Endpoint]:
@@ -46,7 +46,39 @@ def endpoint(actor: Actor, endpoint_id: str) -> Endpoint:
         raise Problem("not_found", "There is no such webhook endpoint.") from error
 
 
-def deliveries(actor: Actor, endpoint_id: str) -> QuerySet[Delivery]:
-    """The deliveries of one endpoint with their events and attempts. Raises Problem ``not_found``."""
-    rows = Delivery.objects.filter(endpoint=endpoint(actor, endpoint_id))
-    return rows.select_related("event").prefetch_related("attempts")
+def deliveries(actor: Actor, endpoint_id: str | None = None) -> QuerySet[Delivery]:
+    """The deliveries of one endpoint, or of all that the caller may know of, with their events.
+
+    A key that is limited to instances sees those of its instances and tests, also where the endpoint heard of others
+    before. Raises Problem ``not_found`` for the endpoint.
+    """
+    rows = Delivery.objects.select_related("event")
+    if endpoint_id is None:
+        rows = rows.filter(endpoint__in=endpoints(actor))
+    else:
+        rows = rows.filter(endpoint=endpoint(actor, endpoint_id))
+    if actor.instances is not None:
+        test = Q(event__instance_id=None, event__data__test=True)
+        rows = rows.filter(test | Q(event__instance_id__in=actor.instances))
+    return rows
+
+
+def delivery(actor: Actor, delivery_id: str, endpoint_id: str | None = None) -> Delivery:
+    """One delivery, of this endpoint if one is given. Raises Problem ``not_found``."""
+    try:
+        return deliveries(actor, endpoint_id).get(pk=delivery_id)
+    except (Delivery.DoesNotExist, ValidationError) as error:
+        raise Problem("not_found", "There is no such delivery.") from error
+
+
+def replays(actor: Actor, endpoint_id: str) -> QuerySet[Replay]:
+    """The replays to one endpoint. Raises Problem ``not_found``."""
+    return Replay.objects.filter(endpoint=endpoint(actor, endpoint_id))
+
+
+def replay(actor: Actor, endpoint_id: str, replay_id: str) -> Replay:
+    """Raises Problem ``not_found``."""
+    try:
+        return replays(actor, endpoint_id).get(pk=replay_id)
+    except (Replay.DoesNotExist, ValidationError) as error:
+        raise Problem("not_found", "There is no such replay.") from error

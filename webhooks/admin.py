@@ -11,14 +11,24 @@ from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
 from config.admin import LogAdmin, ReadOnlyAdmin, linked
-from webhooks import services
-from webhooks.models import Attempt, Delivery, Endpoint, Event
+from webhooks import replays, sending, services, states
+from webhooks.models import Attempt, Delivery, Endpoint, Event, Replay
 
 _DELIVERY_TONES = {
     Delivery.State.PENDING: "warning",
     Delivery.State.DELIVERING: "info",
     Delivery.State.SUCCEEDED: "success",
     Delivery.State.FAILED: "danger",
+}
+_ENDPOINT_TONES = {
+    states.State.ACTIVE: "success",
+    states.State.FAILING: "warning",
+    states.State.DISABLED: "danger",
+}
+_REPLAY_TONES = {
+    Replay.State.RUNNING: "info",
+    Replay.State.COMPLETED: "success",
+    Replay.State.CANCELLED: "warning",
 }
 
 
@@ -37,7 +47,7 @@ class EventAdmin(LogAdmin):
 
 @admin.register(Endpoint)
 class EndpointAdmin(ReadOnlyAdmin):
-    list_display = ["url", linked("organization"), "mode", "enabled", "disabled_reason", "created_at", "deleted_at"]
+    list_display = ["url", linked("organization"), "mode", "state_label", "reason", "since", "created_at", "deleted_at"]
     list_filter = ["enabled", "mode"]
     search_fields = ["url", "description", "organization__name"]
     search_help_text = "A URL, a description, an organization's name, or an id: whk_…, org_…"
@@ -46,13 +56,27 @@ class EndpointAdmin(ReadOnlyAdmin):
     ordering = ["-id"]
     fieldsets = [
         ("Endpoint", {"fields": ["id", "organization", "url", "description", "created_at", "deleted_at"]}),
-        ("Wants", {"fields": ["mode", "events", "instances"]}),
-        ("State", {"fields": ["enabled", "disabled_reason"]}),
+        ("Wants", {"fields": ["mode", "events", "instances", "chat_kinds", "ordering"]}),
+        ("State", {"fields": ["state_label", "reason", "since", "warnings", "warned_at"]}),
     ]
     actions_detail = ["enable", "disable"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Endpoint]:
-        return super().get_queryset(request).defer("secret")
+        return super().get_queryset(request).defer("secret", "old_secrets", "headers")
+
+    @display(description="state", label=_ENDPOINT_TONES)
+    def state_label(self, endpoint: Endpoint) -> tuple[str, str]:
+        state = states.standing(endpoint).state
+        return state, state.label
+
+    @admin.display(description="reason")
+    def reason(self, endpoint: Endpoint) -> str | None:
+        words = states.standing(endpoint).words
+        return words.sentence if words else None
+
+    @admin.display(description="since")
+    def since(self, endpoint: Endpoint) -> datetime | None:
+        return states.standing(endpoint).since
 
     def offers(self, action: str, obj: Any) -> bool:
         return obj.deleted_at is None and (obj.enabled if action == "disable" else not obj.enabled)
@@ -63,7 +87,7 @@ class EndpointAdmin(ReadOnlyAdmin):
         permissions=["act"],
         dialog={
             "title": "Enable this endpoint?",
-            "description": "What is still open is delivered at once.",
+            "description": "Its failures are forgotten, and what is still open is delivered at once.",
             "form_class": None,
             "form_submit_text": "Enable",
         },
@@ -89,8 +113,7 @@ class EndpointAdmin(ReadOnlyAdmin):
     )
     def disable(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
         def work(endpoint: Endpoint) -> str:
-            reason = "An operator disabled it."
-            services.change_endpoint(endpoint=endpoint, enabled=False, disabled_reason=reason)
+            services.change_endpoint(endpoint=endpoint, enabled=False, by=Endpoint.Disabled.OPERATOR)
             return "The endpoint is disabled."
 
         return self.act(request, object_id, work)
@@ -101,7 +124,7 @@ class AttemptInline(TabularInline):
 
     model = Attempt
     hide_title = True
-    fields = readonly_fields = ["at", "status", "error", "duration_ms"]
+    fields = readonly_fields = ["at", "status", "error", "duration_ms", "request_id"]
     extra = 0
     can_delete = False
 
@@ -120,12 +143,16 @@ class DeliveryAdmin(LogAdmin):
     search_help_text = "An event's type, or an id: dlv_…, evt_…, whk_…, ins_…"
     id_fields = {"evt": "event", "whk": "endpoint", "ins": "event__instance_id"}
     list_select_related = ["event", "endpoint"]
-    fields = ["id", "endpoint", "event", "state", "attempt_count", "next_attempt_at"]
+    fields = ["id", "endpoint", "event", "state", "attempt_count", "next_attempt_at", "replay"]
     inlines = [AttemptInline]
     actions_detail = ["resend"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
-        return super().get_queryset(request).defer("endpoint__secret", "event__data")
+        return (
+            super()
+            .get_queryset(request)
+            .defer("endpoint__secret", "endpoint__old_secrets", "endpoint__headers", "event__data")
+        )
 
     @admin.display(description="event's time")
     def at(self, delivery: Delivery) -> datetime:
@@ -155,7 +182,59 @@ class DeliveryAdmin(LogAdmin):
     )
     def resend(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
         def work(delivery: Delivery) -> str:
-            sent = services.resend(delivery=delivery)
+            sent = sending.resend(delivery=delivery)
             return "The event is on its way." if sent else "The event was on its way already."
+
+        return self.act(request, object_id, work)
+
+
+@admin.register(Replay)
+class ReplayAdmin(LogAdmin):
+    list_display = [
+        "created_at",
+        "kind",
+        linked("endpoint"),
+        linked("organization"),
+        "state_label",
+        "matched",
+        "created",
+    ]
+    list_filter = ["state", "kind"]
+    search_fields = ["=id"]
+    search_help_text = "An id: rpl_…, whk_…, org_…"
+    id_fields = {"whk": "endpoint", "org": "organization"}
+    list_select_related = ["endpoint", "organization"]
+    fieldsets = [
+        ("Replay", {"fields": ["id", "kind", "endpoint", "organization", "created_at"]}),
+        ("Wants", {"fields": ["since", "until", "types", "instances", "chat_kinds"]}),
+        ("State", {"fields": ["state_label", "matched", "created", "cursor", "claimed_until", "ended_at"]}),
+    ]
+    actions_detail = ["cancel"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Replay]:
+        return super().get_queryset(request).defer("endpoint__secret", "endpoint__old_secrets", "endpoint__headers")
+
+    @display(description="state", label=_REPLAY_TONES)
+    def state_label(self, replay: Replay) -> tuple[str, str]:
+        return replay.state, replay.get_state_display()
+
+    def offers(self, action: str, obj: Any) -> bool:
+        return obj.state == Replay.State.RUNNING
+
+    @action(
+        description="Cancel",
+        icon="block",
+        variant=ActionVariant.DANGER,
+        permissions=["act"],
+        dialog={
+            "title": "Cancel this replay?",
+            "description": "What is on its way already stays.",
+            "form_class": None,
+            "form_submit_text": "Cancel the replay",
+        },
+    )
+    def cancel(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
+        def work(replay: Replay) -> str:
+            return "The replay is cancelled." if replays.cancel(replay=replay) else "The replay had ended already."
 
         return self.act(request, object_id, work)

@@ -41,6 +41,10 @@ TYPES: dict[str, str] = {
     "media.stored": "A file was fetched, from a received message or a link, and can be read.",
     "media.failed": "A file could not be fetched; `data` has the code.",
     "subscription.usage": "80 % or 100 % of the month's messages are used; `data` has the figures. It has no instance.",
+    "webhook.failing": "A webhook endpoint has failed for an hour, a day or three days without one success.",
+    "webhook.recovered": "A webhook endpoint of which `webhook.failing` was told answers again.",
+    "webhook.disabled": "A webhook endpoint was disabled, but not by one of its users; `data` has the reason.",
+    "webhook.test": "Somebody tries a webhook endpoint. No other endpoint gets it.",
 }
 
 GROUPS = frozenset(f"{name.partition('.')[0]}.*" for name in TYPES)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from django.db.models import Count, Min, OuterRef, Q, Subquery
+from django.db.models import Min, OuterRef, Q, Subquery
 from django.urls import reverse
 from django.utils import timezone
 
 from config.dashboard import CAP, Figure, Panel, Table, Tone, age, capped, figure, label, link, number, panel
+from webhooks import states
 from webhooks.models import Delivery, Endpoint
 
 _ROWS = 8
@@ -35,20 +36,19 @@ def deliveries() -> Figure:
 
 @panel(place=140, permission="webhooks.view_endpoint", seconds=15, columns=2)
 def failing_endpoints() -> Panel:
-    """Those with deliveries that failed at least once and are tried again, and those that were disabled for it."""
-    retried = Delivery.objects.filter(next_attempt_at__isnull=False, attempt_count__gt=0).order_by()
-    waiting = dict(retried.values_list("endpoint").annotate(count=Count("pk")).order_by("-count")[:_ROWS])
-    failing = Q(pk__in=waiting) | Q(enabled=False, disabled_reason__gt="")
-    endpoints = Endpoint.objects.filter(failing, deleted_at=None).select_related("organization").defer("secret")
+    """Those of which no attempt succeeds, and those that were disabled for it."""
+    given_up = Q(disabled_code__in=(Endpoint.Disabled.GONE, Endpoint.Disabled.FAILING), enabled=False)
+    bad = Endpoint.objects.filter(states.QUERIES[states.State.FAILING] | given_up, deleted_at=None)
+    found = bad.select_related("organization").defer("secret", "old_secrets", "headers").order_by("enabled", "-id")
     rows = [
         (
             link(endpoint.url.split("://")[-1], reverse("admin:webhooks_endpoint_change", args=(endpoint.pk,))),
             endpoint.organization.name,
             label("disabled", "danger")
             if not endpoint.enabled
-            else label(f"{number(waiting[endpoint.pk])} being retried", "warning"),
+            else label(f"failing for {age(endpoint.failing_since)}", "warning"),
         )
-        for endpoint in endpoints.order_by("enabled", "-id")[:_ROWS]
+        for endpoint in found[:_ROWS]
     ]
     url = reverse("admin:webhooks_endpoint_changelist")
     return Panel(

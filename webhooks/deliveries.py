@@ -18,6 +18,7 @@ from django.db import transaction
 from django.db.models import Exists, F, Min, OuterRef, Q, QuerySet
 from django.utils import timezone
 
+from webhooks import failing
 from webhooks.models import Attempt, Delivery, Endpoint
 
 # Seconds from a failed attempt to the next one; after the tenth attempt a delivery has failed for good.
@@ -89,19 +90,26 @@ def take(endpoint_id: str, claim: uuid.UUID, limit: int) -> Batch | None:
         if endpoint.claim != claim:
             # Nobody else is delivering now, so a row in that state was left by a process that died.
             _taken(endpoint_id).update(state=Delivery.State.PENDING)
-        rows = list(
-            Delivery.objects.filter(
-                endpoint_id=endpoint_id, state=Delivery.State.PENDING, next_attempt_at__lte=now + _CLOCK_SKEW
-            )
-            .select_related("event")
-            .order_by("next_attempt_at", "event__sequence")[:limit]
-        )
+        rows = _due(endpoint_id, now, limit, replay=False)
+        if len(rows) < limit:
+            rows += _due(endpoint_id, now, limit - len(rows), replay=True)
         in_order = endpoint.ordering == Endpoint.Ordering.CHAT
         found = _not_held_back(endpoint_id, rows, now) if in_order else rows
         if found:
             Delivery.objects.filter(pk__in=[row.pk for row in found]).update(state=Delivery.State.DELIVERING)
         jobs = [_job(row) for row in found]
         return Batch(endpoint.url, endpoint.headers, endpoint.secrets_at(now), in_order, jobs, len(rows) == limit)
+
+
+def _due(endpoint_id: str, now: datetime, limit: int, *, replay: bool) -> list[Delivery]:
+    rows = Delivery.objects.filter(
+        endpoint_id=endpoint_id,
+        state=Delivery.State.PENDING,
+        replay=replay,
+        next_attempt_at__isnull=False,  # true of all that are pending, but so the planner sees that the index fits
+        next_attempt_at__lte=now + _CLOCK_SKEW,
+    )
+    return list(rows.select_related("event").order_by("next_attempt_at", "event__sequence")[:limit])
 
 
 def _job(row: Delivery) -> Job:
@@ -140,7 +148,7 @@ def record(endpoint_id: str, claim: uuid.UUID, outcomes: Sequence[Outcome], unus
     """Keep the attempts, move the deliveries on and renew the claim; False if there is no reason to go on.
 
     ``unused`` are jobs that are given back without an attempt. If the claim was lost nothing is written: who has it
-    now makes these deliveries again. A reply of 410 disables the endpoint.
+    now makes these deliveries again. What failures lead to stands in `webhooks.failing`.
     """
     with transaction.atomic():
         until = timezone.now() + timedelta(seconds=CLAIM_SECONDS)
@@ -155,9 +163,14 @@ def record(endpoint_id: str, claim: uuid.UUID, outcomes: Sequence[Outcome], unus
         if unused:
             mine = Delivery.objects.filter(pk__in=[job.delivery_id for job in unused])
             mine.filter(state=Delivery.State.DELIVERING).update(state=Delivery.State.PENDING)
-        if any(outcome.status == 410 for outcome in outcomes):
-            Endpoint.objects.filter(pk=endpoint_id).update(enabled=False, disabled_reason="The receiver answered 410.")
-        return Endpoint.objects.filter(pk=endpoint_id, enabled=True).exists()
+        if not outcomes:
+            return Endpoint.objects.filter(pk=endpoint_id, enabled=True).exists()
+        return failing.after_attempts(
+            endpoint_id=endpoint_id,
+            succeeded=any(outcome.succeeded for outcome in outcomes),
+            gone=any(outcome.status == 410 for outcome in outcomes),
+            now=timezone.now(),
+        )
 
 
 def _move(delivery_ids: Collection[str], state: Delivery.State, at: datetime | None) -> None:

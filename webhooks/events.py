@@ -51,8 +51,10 @@ class Draft(NamedTuple):
     data: dict[str, Any]
 
 
-def append(drafts: Sequence[Draft]) -> list[Event]:
+def append(drafts: Sequence[Draft], *, only_to: str | None = None) -> list[Event]:
     """Write events, and their deliveries, in the caller's transaction; returns them in the order given.
+
+    With ``only_to``, an endpoint's id, that endpoint gets them whatever it wants, and no other does.
 
     Each stream's sequence grows by one per event without gaps. The counters of all streams concerned
     stay locked until the transaction ends, so append late and once per transaction. After the commit the
@@ -75,7 +77,7 @@ def append(drafts: Sequence[Draft]) -> list[Event]:
         left[stream] -= 1
         events.append(Event(**draft._asdict(), sequence=last[stream] - left[stream], timestamp=moment[stream]))
     bulk.insert(Event, _COLUMNS, map(_row, events))
-    endpoints = _schedule(events)
+    endpoints = _schedule(events, only_to)
     transaction.on_commit(partial(announcer.announce, events, endpoints), robust=True)
     return events
 
@@ -110,7 +112,7 @@ def _advance(owners: dict[uuid.UUID, Draft], counts: Tally[uuid.UUID]) -> list[t
     return [(row[0] if isinstance(row[0], uuid.UUID) else uuid.UUID(row[0]), *row[1:]) for row in found]
 
 
-def _schedule(events: Sequence[Event]) -> list[str]:
+def _schedule(events: Sequence[Event], only_to: str | None) -> list[str]:
     """Write a delivery for each event and each enabled endpoint that wants it; returns the endpoints' ids."""
     # The time of the event is the due time: within an instance it never goes back, so it also is the order.
     deliveries = [
@@ -122,7 +124,7 @@ def _schedule(events: Sequence[Event]) -> list[str]:
         )
         for endpoint in _endpoints({event.organization_id for event in events})
         for event in events
-        if endpoint.wants(event)
+        if (endpoint.wants(event) if only_to is None else endpoint.id == only_to)
     ]
     if deliveries:
         Delivery.objects.bulk_create(deliveries)

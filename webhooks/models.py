@@ -171,25 +171,41 @@ class Endpoint(models.Model):
         default=list, editable=False, help_text="[secret, seconds since 1970] pairs: sign as well until then"
     )
     enabled = models.BooleanField(default=True)
-    disabled_reason = models.CharField(max_length=200, blank=True)
     disabled_code = models.CharField(max_length=20, choices=Disabled.choices, blank=True)
     disabled_at = models.DateTimeField(null=True, blank=True)
     failing_since = models.DateTimeField(null=True, blank=True)
     warnings = models.PositiveSmallIntegerField(default=0, editable=False)
+    warned_at = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     deleted_at = models.DateTimeField(null=True, blank=True, help_text="Its deliveries go with the next pruning")
     claim = models.UUIDField(null=True, editable=False)
     claimed_until = models.DateTimeField(null=True, editable=False)
 
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["failing_since"],
+                name="endpoint_failing",
+                condition=Q(enabled=True, failing_since__isnull=False),
+            )
+        ]
+
     def __str__(self) -> str:
         return self.url
+
+    @property
+    def network(self) -> str:
+        """Where events about the endpoint itself belong; of one that hears both networks, to the real one."""
+        return Network.SANDBOX if self.mode == Mode.TEST else Network.WHATSAPP
 
     def secrets_at(self, moment: datetime) -> list[str]:
         """The secrets that sign a request: the present one, and those it replaced as long as they overlap."""
         return [self.secret, *(old for old, until in self.old_secrets if until > moment.timestamp())]
 
     def wants(self, event: Event) -> bool:
-        """True if an event of any organization is to be delivered here."""
+        """True if an event of any organization is to be delivered here: no test, and nothing about the endpoint."""
+        if event.data.get("test") is True or event.data.get("webhook") == self.id:
+            return False
         network = {Mode.TEST: Network.SANDBOX, Mode.LIVE: Network.WHATSAPP}.get(self.mode)  # type: ignore[call-overload]
         return (
             self.organization_id == event.organization_id
@@ -205,7 +221,8 @@ class Delivery(models.Model):
 
     pending -> delivering -> succeeded, failed, or pending again with a later ``next_attempt_at``, which is
     NULL exactly when it succeeded or failed for good. Where the endpoint wants the order of chats kept, ``lane`` names
-    the event's chat: those of one lane are attempted one after the other.
+    the event's chat: those of one lane are attempted one after the other. One that a ``replay`` made, or opened again
+    with an ``attempt_count`` of 0, waits until nothing else is due.
     """
 
     class State(models.TextChoices):
@@ -221,11 +238,23 @@ class Delivery(models.Model):
     attempt_count = models.PositiveSmallIntegerField(default=0)
     next_attempt_at = models.DateTimeField(null=True)
     lane = models.CharField(max_length=32, blank=True, default="")
+    replay = models.BooleanField(default=False)
 
     class Meta:
         verbose_name_plural = "deliveries"
         indexes = [
             models.Index(fields=["endpoint", "id"], name="delivery_endpoint"),
+            models.Index(fields=["endpoint", "state", "id"], name="delivery_state"),
+            models.Index(
+                fields=["endpoint", "next_attempt_at"],
+                name="delivery_replayed",
+                condition=Q(next_attempt_at__isnull=False, replay=True),
+            ),
+            models.Index(
+                fields=["endpoint", "next_attempt_at"],
+                name="delivery_live",
+                condition=Q(next_attempt_at__isnull=False, replay=False),
+            ),
             models.Index(
                 fields=["endpoint", "next_attempt_at"],
                 name="delivery_open",
@@ -270,3 +299,55 @@ class Attempt(models.Model):
 
     def __str__(self) -> str:
         return f"{self.status or self.error} at {self.at}"
+
+
+class Replay(models.Model):
+    """The order to deliver the events of a time range to one endpoint again.
+
+    ``recover`` takes those that never succeeded there, ``replay`` all of them; both only what the endpoint wants by
+    its present filters and, where they are given, by ``types``, ``instances`` and ``chat_kinds``. ``cursor`` is the
+    last event that was looked at and moves in the transaction of the deliveries that were made for it. Of the
+    ``matched`` events ``created`` were put on their way. ``claimed_until`` belongs to the worker that goes on with it.
+    """
+
+    class Kind(models.TextChoices):
+        RECOVER = "recover"
+        REPLAY = "replay"
+
+    class State(models.TextChoices):
+        RUNNING = "running"
+        COMPLETED = "completed"
+        CANCELLED = "cancelled"
+
+    id = TypeIDField(prefix="rpl", primary_key=True)
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+", db_index=False)
+    endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="replays")
+    kind = models.CharField(max_length=7, choices=Kind.choices)
+    state = models.CharField(max_length=9, choices=State.choices, default=State.RUNNING)
+    since = models.DateTimeField()
+    until = models.DateTimeField()
+    types = models.JSONField(null=True)
+    instances = models.JSONField(null=True)
+    chat_kinds = models.JSONField(null=True)
+    cursor = TypeIDField(prefix="evt")
+    matched = models.PositiveIntegerField(default=0)
+    created = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField(auto_now_add=True)
+    ended_at = models.DateTimeField(null=True)
+    claimed_until = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["organization"], name="replay_running", condition=Q(state="running")),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} to {self.endpoint_id} from {self.since} to {self.until}"
+
+    def wants(self, event: Event) -> bool:
+        """True if the filters of the replay let the event pass; the endpoint's come on top."""
+        return (
+            (self.types is None or catalogue.matches(self.types, event.type))
+            and (self.instances is None or event.instance_id in self.instances)
+            and (self.chat_kinds is None or event.chat_kind in self.chat_kinds)
+        )

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import transaction
@@ -12,8 +11,8 @@ from accounts.actor import Actor
 from audit.services import record
 from config import egress
 from config.api.problems import FieldError, Problem, invalid
-from webhooks import access, announcer
-from webhooks.models import Delivery, Endpoint
+from webhooks import access, alerts, announcer
+from webhooks.models import Endpoint
 
 # Each endpoint adds a row to every event, so their number bounds the cost of a message.
 MAX_ENDPOINTS = 50
@@ -34,9 +33,10 @@ def check_url(url: str) -> None:
 
 @transaction.atomic
 def create_endpoint(*, actor: Actor, url: str, events: list[str], **fields: Any) -> Endpoint:
-    """Register a URL for the events that match the patterns; ``fields``: description, instances, enabled.
+    """Register a URL for the events that match the patterns.
 
-    Raises Problem like check_url, and ``too_many_webhooks``.
+    ``fields``: description, instances, chat_kinds, ordering, headers, enabled. Raises Problem like check_url, and
+    ``too_many_webhooks``.
     """
     check_url(url)
     if "instances" in fields or actor.instances is not None:
@@ -44,63 +44,70 @@ def create_endpoint(*, actor: Actor, url: str, events: list[str], **fields: Any)
     if Endpoint.objects.filter(organization_id=actor.organization_id, deleted_at=None).count() >= MAX_ENDPOINTS:
         raise Problem("too_many_webhooks", f"The limit is {MAX_ENDPOINTS}.", limit=MAX_ENDPOINTS)
     endpoint = Endpoint.objects.create(
-        organization_id=actor.organization_id, mode=actor.mode, url=url, events=events, **fields
+        organization_id=actor.organization_id,
+        mode=actor.mode,
+        url=url,
+        events=events,
+        **fields | _standing(fields, by=Endpoint.Disabled.USER),
     )
-    _record(endpoint, "created", {"host": _host(url), "events": events} | fields)
+    record_change(endpoint, "created", _shown(fields | {"url": url, "events": events}))
     return endpoint
 
 
 @transaction.atomic
-def change_endpoint(*, endpoint: Endpoint, **fields: Any) -> Endpoint:
-    """Change url, events, description, instances or enabled; enabling delivers what is still open.
+def change_endpoint(*, endpoint: Endpoint, by: str = Endpoint.Disabled.USER, **fields: Any) -> Endpoint:
+    """Change the fields of create_endpoint. Enabling forgets all failures and delivers what is still open.
 
-    Raises Problem like check_url, and ``not_found`` if it was deleted meanwhile.
+    ``by`` says whose act it is if it disables the endpoint; an operator's is told to the organization. Raises Problem
+    like check_url, and ``not_found`` if it was deleted meanwhile.
     """
     if "url" in fields:
         check_url(fields["url"])
     if fields.get("enabled"):
-        fields["disabled_reason"] = ""
         transaction.on_commit(partial(announcer.announce, [], [endpoint.id]), robust=True)
-    changes = {name: [getattr(endpoint, name), value] for name, value in fields.items()}
-    changes = {name: pair for name, pair in changes.items() if pair[0] != pair[1]}
-    if "url" in changes:
-        changes["host"] = [_host(url) for url in changes.pop("url")]
+    changed = {name for name, value in fields.items() if getattr(endpoint, name) != value}
+    before = _shown({name: getattr(endpoint, name) for name in changed})
+    after = _shown({name: fields[name] for name in changed})
+    if fields.get("enabled") is False and not endpoint.enabled:
+        del fields["enabled"]  # why and since when it is disabled stays
+    fields |= _standing(fields, by=by)
     for name, value in fields.items():
         setattr(endpoint, name, value)
     if fields and not Endpoint.objects.filter(pk=endpoint.pk, deleted_at=None).update(**fields):
         raise Problem("not_found", "There is no such webhook endpoint.")
-    if changes:
-        _record(endpoint, "changed", changes)
+    if "enabled" in changed and not endpoint.enabled and by == Endpoint.Disabled.OPERATOR:
+        alerts.tell(endpoint, "webhook.disabled")
+    if changed:
+        record_change(endpoint, "changed", {name: [before[name], after[name]] for name in before})
     return endpoint
+
+
+def _standing(fields: dict[str, Any], by: str) -> dict[str, Any]:
+    """The columns that go with being enabled or disabled, if that is among the fields."""
+    if "enabled" not in fields:
+        return {}
+    if not fields["enabled"]:
+        return {"disabled_code": by, "disabled_at": timezone.now()}
+    return {"disabled_code": "", "disabled_at": None, "failing_since": None, "warnings": 0, "warned_at": None}
+
+
+def _shown(fields: dict[str, Any]) -> dict[str, Any]:
+    """What the audit log keeps of fields: neither paths of URLs nor values of headers, which often are secrets."""
+    shown = {name: value for name, value in fields.items() if name not in ("url", "headers")}
+    if "url" in fields:
+        shown["host"] = alerts.host(fields["url"])
+    if "headers" in fields:
+        shown["headers"] = sorted(fields["headers"])
+    return shown
 
 
 @transaction.atomic
 def delete_endpoint(*, endpoint: Endpoint) -> None:
     """Stop delivering and forget the endpoint; its rows go with a later pruning. Idempotent."""
     if Endpoint.objects.filter(pk=endpoint.pk, deleted_at=None).update(enabled=False, deleted_at=timezone.now()):
-        _record(endpoint, "deleted", {"host": _host(endpoint.url)})
+        record_change(endpoint, "deleted", {"host": alerts.host(endpoint.url)})
 
 
-def _host(url: str) -> str:
-    """What the audit log keeps of a URL: path and query are often secrets of the receiver."""
-    return urlsplit(url).netloc
-
-
-def _record(endpoint: Endpoint, verb: str, changes: dict[str, Any]) -> None:
+def record_change(endpoint: Endpoint, verb: str, changes: dict[str, Any]) -> None:
+    """Tell the audit log what was done to an endpoint; ``changes`` hold no secret."""
     record(f"webhook:{verb}", organization_id=endpoint.organization_id, subject=endpoint.id, changes=changes)
-
-
-@transaction.atomic
-def resend(*, delivery: Delivery) -> bool:
-    """Attempt a finished delivery once more, at once and before what is due later; False if it is still open.
-
-    Idempotent while it is open. After a failure it goes on with the attempts it has left. Raises Problem
-    ``webhook_disabled``, also for a deleted endpoint.
-    """
-    if not Endpoint.objects.filter(pk=delivery.endpoint_id, enabled=True, deleted_at=None).exists():
-        raise Problem("webhook_disabled", "Enable the endpoint first.")
-    again = {"state": Delivery.State.PENDING, "next_attempt_at": timezone.now()}
-    if not Delivery.objects.filter(pk=delivery.pk, next_attempt_at__isnull=True).update(**again):
-        return False
-    transaction.on_commit(partial(announcer.announce, [], [delivery.endpoint_id]), robust=True)
-    return True

@@ -64,6 +64,8 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "plan_too_small": (409, "The plan is too small for what is used"),
     "webhook_disabled": (409, "The webhook endpoint is disabled"),
     "too_many_webhooks": (409, "The organization has as many webhook endpoints as it may have"),
+    "too_many_secrets": (409, "The webhook endpoint has as many older secrets as it may have"),
+    "too_many_replays": (409, "The organization has as many running replays as it may have"),
     "template_name_taken": (409, "Another template has this name"),
     "broadcast_started": (409, "The broadcast takes no more recipients"),
     "broadcast_not_running": (409, "The broadcast cannot be paused, resumed or cancelled in its state"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from rest_framework import serializers
@@ -62,6 +64,49 @@ class Id(Text):
         except InvalidId:
             self.fail("invalid_id", prefix=self.prefix)
         return text
+
+
+class Several(Text):
+    """One or more of some words, separated by commas."""
+
+    default_error_messages = {"invalid_choice": "{word} is none of: {choices}."}
+
+    def __init__(self, choices: Sequence[str], **options: Any) -> None:
+        super().__init__(max_length=300, **options)
+        self.choices = tuple(choices)
+        one = "|".join(re.escape(choice) for choice in self.choices)
+        self.json_schema = {"pattern": f"^({one})(,({one}))*$"}
+
+    def to_internal_value(self, data: Any) -> list[str]:  # type: ignore[override]
+        words = super().to_internal_value(data).split(",")
+        for word in words:
+            if word not in self.choices:
+                self.fail("invalid_choice", word=word, choices=", ".join(self.choices))
+        return words
+
+
+class Since(serializers.DateTimeField):
+    """A moment in ISO 8601; without a time zone it is UTC. A space is a plus sign that nobody encoded."""
+
+    def to_internal_value(self, value: Any) -> datetime:
+        return super().to_internal_value(value.replace(" ", "+") if isinstance(value, str) else value)
+
+
+class Moment(serializers.DateTimeField):
+    """A moment with its offset from UTC; nothing else is guessed at."""
+
+    default_error_messages = {"no_offset": "The offset from UTC is missing, such as Z or +02:00."}
+
+    def to_internal_value(self, value: Any) -> datetime:
+        if not isinstance(value, str):
+            self.fail("invalid", format="ISO 8601")
+        moment: datetime = super().to_internal_value(value)
+        return moment
+
+    def enforce_timezone(self, value: datetime) -> datetime:
+        if value.tzinfo is None:
+            self.fail("no_offset")
+        return value
 
 
 class Input(serializers.Serializer):

@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from rest_framework import serializers
 
-from config.api.serializers import Input, Text
+from config.api.serializers import Input, Moment, Several, Since, Text
 from instances.whatsapp.jids import RECIPIENT, InvalidJid, InvalidPhoneNumber, Jid, recipient
 from messaging.states import TYPES, Direction, Origin, Status
 
@@ -29,49 +27,6 @@ class ChatField(Text):
             return recipient(f"+{text[1:]}" if text.startswith(" ") else text)
         except InvalidJid as error:
             self.fail("invalid_phone_number" if isinstance(error, InvalidPhoneNumber) else "invalid_recipient")
-
-
-class Several(Text):
-    """One or more of some words, separated by commas."""
-
-    default_error_messages = {"invalid_choice": "{word} is none of: {choices}."}
-
-    def __init__(self, choices: Sequence[str], **options: Any) -> None:
-        super().__init__(max_length=300, **options)
-        self.choices = tuple(choices)
-        one = "|".join(self.choices)
-        self.json_schema = {"pattern": f"^({one})(,({one}))*$"}
-
-    def to_internal_value(self, data: Any) -> list[str]:  # type: ignore[override]
-        words = super().to_internal_value(data).split(",")
-        for word in words:
-            if word not in self.choices:
-                self.fail("invalid_choice", word=word, choices=", ".join(self.choices))
-        return words
-
-
-class Since(serializers.DateTimeField):
-    """A moment in ISO 8601; without a time zone it is UTC. A space is a plus sign that nobody encoded."""
-
-    def to_internal_value(self, value: Any) -> datetime:
-        return super().to_internal_value(value.replace(" ", "+") if isinstance(value, str) else value)
-
-
-class Moment(serializers.DateTimeField):
-    """A moment with its offset from UTC; nothing else is guessed at."""
-
-    default_error_messages = {"no_offset": "The offset from UTC is missing, such as Z or +02:00."}
-
-    def to_internal_value(self, value: Any) -> datetime:
-        if not isinstance(value, str):
-            self.fail("invalid", format="ISO 8601")
-        moment: datetime = super().to_internal_value(value)
-        return moment
-
-    def enforce_timezone(self, value: datetime) -> datetime:
-        if value.tzinfo is None:
-            self.fail("no_offset")
-        return value
 
 
 class MessageChange(Input):

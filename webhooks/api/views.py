@@ -1,14 +1,25 @@
 from __future__ import annotations
 
+from datetime import timedelta
+
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.permissions import actor_of
 from config.api.pagination import Pages
-from config.api.serializers import checked
+from config.api.serializers import checked, checked_query
 from config.api.views import APIView
-from webhooks import access, services, tickets
-from webhooks.api.serializers import EndpointChange, EndpointInput, delivery_data, endpoint_data, ticket_data
+from webhooks import access, finding, rotation, sending, services, tickets
+from webhooks.api.serializers import (
+    EndpointChange,
+    EndpointInput,
+    EndpointsQuery,
+    RotateSecretInput,
+    delivery_data,
+    endpoint_data,
+    endpoints_data,
+    ticket_data,
+)
 
 
 class EndpointsView(APIView):
@@ -16,8 +27,9 @@ class EndpointsView(APIView):
 
     def get(self, request: Request) -> Response:
         pages = Pages()
-        rows = pages.paginate_queryset(access.endpoints(actor_of(request)), request, self) or []
-        return pages.get_paginated_response([endpoint_data(row) for row in rows])
+        found = finding.endpoints(actor_of(request), **checked_query(EndpointsQuery, request))
+        rows = pages.paginate_queryset(found, request, self) or []
+        return pages.get_paginated_response(endpoints_data(rows))
 
     def post(self, request: Request) -> Response:
         endpoint = services.create_endpoint(actor=actor_of(request), **checked(EndpointInput, request))
@@ -42,14 +54,23 @@ class EndpointView(APIView):
         return Response(status=204)
 
 
-class DeliveriesView(APIView):
-    scopes = {"GET": "webhooks"}
+class RotateSecretView(APIView):
+    scopes = {"POST": "webhooks"}
 
-    def get(self, request: Request, endpoint_id: str) -> Response:
-        pages = Pages()
-        found = access.deliveries(actor_of(request), endpoint_id)
-        rows = pages.paginate_queryset(found, request, self) or []
-        return pages.get_paginated_response([delivery_data(row) for row in rows])
+    def post(self, request: Request, endpoint_id: str) -> Response:
+        endpoint = access.endpoint(actor_of(request), endpoint_id)
+        given = checked(RotateSecretInput, request)
+        overlap = timedelta(seconds=given["overlap_seconds"])
+        endpoint = rotation.rotate_secret(endpoint=endpoint, overlap=overlap, secret=given.get("secret"))
+        return Response(endpoint_data(endpoint) | {"secret": endpoint.secret})
+
+
+class TestView(APIView):
+    scopes = {"POST": "webhooks"}
+
+    def post(self, request: Request, endpoint_id: str) -> Response:
+        delivery = sending.send_test(endpoint=access.endpoint(actor_of(request), endpoint_id))
+        return Response(delivery_data(delivery), status=202)
 
 
 class TicketView(APIView):

@@ -62,11 +62,11 @@ def test_an_operator_disables_and_enables_an_endpoint(admin_client: Client, hook
     page = _act(admin_client, "endpoint", hook.id, "disable")
     hook.refresh_from_db()
     assert "The endpoint is disabled." in page
-    assert (hook.enabled, hook.disabled_reason) == (False, "An operator disabled it.")
+    assert (hook.enabled, hook.disabled_code) == (False, "disabled_by_operator")
     assert hook.secret.removeprefix("whsec_") not in page
     _act(admin_client, "endpoint", hook.id, "enable")
     hook.refresh_from_db()
-    assert (hook.enabled, hook.disabled_reason) == (True, "")
+    assert (hook.enabled, hook.disabled_code) == (True, "")
 
 
 def test_an_operator_resends_a_delivery_that_failed(admin_client: Client, event: Event, hook: Endpoint) -> None:

@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from config.ids import new_id
+from config.timestamps import iso
 from conftest import Person
 from webhooks.dispatcher import Dispatcher
 from webhooks.models import Endpoint
@@ -66,11 +68,19 @@ def test_each_field_can_be_changed(alice: Person) -> None:
 
 
 def test_enabling_again_forgets_why_it_was_disabled(alice: Person) -> None:
-    created = create(alice)
-    Endpoint.objects.update(enabled=False, disabled_reason="The receiver answered 410.")
-    assert alice.client.get(f"/api/webhooks/{created['id']}").json()["disabled_reason"]
-    changed = alice.client.patch(f"/api/webhooks/{created['id']}", {"enabled": True}, format="json").json()
-    assert (changed["enabled"], changed["disabled_reason"]) == (True, None)
+    path = f"/api/webhooks/{create(alice)['id']}"
+    now = timezone.now()
+    Endpoint.objects.update(
+        enabled=False, disabled_code="receiver_gone", disabled_at=now, failing_since=now, warnings=2, warned_at=now
+    )
+    shown = alice.client.get(path).json()
+    assert (shown["state"], shown["reason"], shown["since"]) == ("disabled", "receiver_gone", iso(now))
+    assert "410" in shown["reason_text"]
+    changed = alice.client.patch(path, {"enabled": True}, format="json").json()
+    assert (changed["enabled"], changed["state"]) == (True, "active")
+    assert {changed[name] for name in ("reason", "reason_text", "advice", "since")} == {None}
+    row = Endpoint.objects.get()
+    assert (row.failing_since, row.warnings, row.warned_at) == (None, 0, None)
 
 
 def test_a_deleted_endpoint_is_gone(alice: Person) -> None:

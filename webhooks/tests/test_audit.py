@@ -19,7 +19,7 @@ def test_what_is_done_to_an_endpoint_is_recorded_without_the_secrets_in_its_url(
     program.delete(path)
     rows = Entry.objects.filter(subject=made["id"]).order_by("sequence")
     assert [(row.tag, row.changes) for row in rows] == [
-        ("api:webhook:created", {"host": "127.0.0.1:9", "events": ["*"]}),
+        ("api:webhook:created", {"events": ["*"], "host": "127.0.0.1:9"}),
         ("api:webhook:changed", {"enabled": [True, False]}),
         ("api:webhook:changed", {"host": ["127.0.0.1:9", "127.0.0.1:10"]}),
         ("api:webhook:deleted", {"host": "127.0.0.1:10"}),

@@ -35,15 +35,15 @@ def test_what_waits_for_a_disabled_endpoint_is_not_open(delivery: Delivery) -> N
     assert (dashboard.deliveries().value, dashboard.deliveries().note) == ("0", "None is overdue")
 
 
-def test_an_endpoint_fails_when_it_is_retried_or_was_disabled_for_it(delivery: Delivery, hook: Endpoint) -> None:
+def test_an_endpoint_fails_while_nothing_succeeds_and_when_it_was_disabled_for_it(hook: Endpoint) -> None:
     def told() -> list[str]:
         body = dashboard.failing_endpoints().body
         assert isinstance(body, Table)
         return [" ".join(row) for row in body.rows]
 
     assert told() == []
-    Delivery.objects.update(attempt_count=1)
-    assert "1 being retried" in told()[0]
-    Endpoint.objects.update(enabled=False, disabled_reason="The receiver answered 410.")
+    Endpoint.objects.update(failing_since=timezone.now() - timedelta(minutes=5))
+    assert "failing for 5 min" in told()[0]
+    Endpoint.objects.update(enabled=False, disabled_code="receiver_gone", failing_since=None)
     assert "disabled" in told()[0]
     assert hook.url.removeprefix("http://") in told()[0]

@@ -118,7 +118,7 @@ def test_410_disables_the_endpoint_at_once(
     wait_for(lambda: states(hook) == ["failed"])
     hook.refresh_from_db()
     assert not hook.enabled
-    assert "410" in hook.disabled_reason
+    assert hook.disabled_code == "receiver_gone"
     commit(draft())
     assert hook.deliveries.count() == 1
 

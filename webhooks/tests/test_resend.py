@@ -10,7 +10,8 @@ from config.api.problems import Problem
 from webhooks.dispatcher import Dispatcher
 from webhooks.events import append
 from webhooks.models import Delivery, Endpoint
-from webhooks.services import delete_endpoint, resend
+from webhooks.sending import resend
+from webhooks.services import delete_endpoint
 from webhooks.tests.conftest import Receiver, wait_for
 
 
