@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-from benchmarks import accept, alone, events, finding, lane, memory, numbers, receive
+from benchmarks import accept, alone, events, fanout, finding, lane, memory, numbers, receive
 from benchmarks.client import LoadError
 from benchmarks.options import DATABASES, Options, parse
 from benchmarks.product import Product
@@ -20,6 +20,7 @@ PARTS: dict[str, Callable[[Product, Options], Iterator[Row]]] = {
     "lane": lane.measure,
     "receive": receive.measure,
     "events": events.measure,
+    "fanout": fanout.measure,
     "memory": memory.measure,
     "numbers": numbers.measure,
     "alone": alone.measure,
@@ -36,7 +37,8 @@ def measure(options: Options) -> list[Row]:
 
     rows: list[Row] = []
     say("starting the product")
-    with RunningStack({"DATABASE_URL": DATABASES[options.database]}) as stack:
+    environ = {"DATABASE_URL": DATABASES[options.database], "SOCKETS_PER_ORGANIZATION": "1000000"}
+    with RunningStack(environ) as stack:
         product = Product(stack)
         try:
             product.lift_limits()

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 DATABASES = {"sqlite": "", "postgres": "embedded"}  # as DATABASE_URL for the stack
-PARTS = ("accept", "lane", "receive", "events", "memory", "numbers", "alone", "finding")
-_QUICK = {"messages": 60, "events": 10, "rounds": 1, "numbers": (1, 4), "sending": (1, 3)}
+PARTS = ("accept", "lane", "receive", "events", "fanout", "memory", "numbers", "alone", "finding")
+_QUICK = {"messages": 60, "events": 10, "rounds": 1, "numbers": (1, 4), "sending": (1, 3), "listeners": (50,)}
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Options:
     rounds: int
     numbers: tuple[int, ...]
     sending: tuple[int, ...]
+    listeners: tuple[int, ...]
     distance: float
     finding: tuple[int, ...]
     parts: tuple[str, ...]
@@ -47,10 +48,11 @@ def parse(argv: list[str]) -> Options:
     parser.add_argument("--quick", action="store_true", help="small sizes: does everything work, in seconds")
     parser.add_argument("--connections", type=_counts, default=(1, 16), help="of the load generator (default 1,16)")
     parser.add_argument("--messages", type=_count, help="accepted, and queued, in each run (default 500)")
-    parser.add_argument("--events", type=_count, help="inbound messages until the webhook (default 100)")
+    parser.add_argument("--events", type=_count, help="until the webhook, and until the frames (default 100)")
     parser.add_argument("--rounds", type=_count, help="full lane and bare loop in turn; medians count (default 3)")
     parser.add_argument("--numbers", type=_counts, help="connected numbers to weigh (default 1,20,100)")
     parser.add_argument("--sending", type=_counts, help="numbers that send at once (default 1,5,20)")
+    parser.add_argument("--listeners", type=_counts, help="WebSockets that hear each event (default 1000)")
     parser.add_argument(
         "--distance", type=float, default=0.02, help="seconds a distant network takes to answer (default %(default)s)"
     )
@@ -65,6 +67,7 @@ def parse(argv: list[str]) -> Options:
         "rounds": 3,
         "numbers": (1, 20, 100),
         "sending": (1, 5, 20),
+        "listeners": (1000,),
     }
     if given.quick:
         sizes |= _QUICK

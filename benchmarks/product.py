@@ -295,9 +295,9 @@ class Product:
         """The processor time each process has used so far, those it started included."""
         return {name: _cpu(found["pid"]) for name, found in self.stack.processes().items() if found["pid"]}
 
-    def memory(self) -> tuple[float, int]:
-        """RSS of the session worker in MB (2**20) when it has come to rest, and its threads."""
-        pid = self.stack.processes()[SESSIONS]["pid"]
+    def memory(self, name: str = SESSIONS) -> tuple[float, int]:
+        """RSS of a process in MB (2**20) when it has come to rest, and its threads."""
+        pid = self.stack.processes()[name]["pid"]
         last, rest = _status(pid)["VmRSS"], 0
         for _ in range(20):
             time.sleep(0.5)

@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
+import orjson
 import redis
 import structlog
 from channels.layers import get_channel_layer
@@ -36,6 +38,10 @@ _CHUNK = 200
 _AWAY = (redis.RedisError, OSError)
 
 
+def position_text(cursor: str) -> str:
+    return orjson.dumps({"action": "position", "cursor": cursor}).decode()
+
+
 class Listener(Protocol):
     interest: Interest
 
@@ -55,6 +61,7 @@ class Feed:
         self._organization_id = organization_id
         self._owners: dict[str, tuple[str, str | None]] = {}
         self._cursors: dict[tuple[Any, Any], str] = {}
+        self._said_at = 0.0
         self._gap = asyncio.Event()
         self._receiving: asyncio.Task[None] | None = None
         self._groups: list[str] = []
@@ -123,13 +130,24 @@ class Feed:
         if not frames:
             return
         self._cursors.clear()
+        with_cursor = time.monotonic() - self._said_at >= POSITION_SECONDS
+        if with_cursor:
+            self._said_at = time.monotonic()
         packets: dict[Interest, Packet | None] = {}
         for listener in list(self.listeners):
             interest = listener.interest
             if interest not in packets:
-                texts = interest.chosen(frames)
-                packets[interest] = Packet(texts) if texts else None
+                packets[interest] = self._packet(interest, frames, with_cursor)
             listener.hear(frames, packets[interest])
+
+    def _packet(self, interest: Interest, frames: Sequence[Frame], with_cursor: bool) -> Packet | None:
+        texts = interest.chosen(frames)
+        if not texts:
+            return None
+        if not with_cursor:
+            return Packet(texts)
+        cursor = self.cursor(interest)
+        return Packet([*texts, position_text(cursor)], cursor)
 
     async def _repair(self) -> None:
         while True:
@@ -156,10 +174,12 @@ class Feed:
                     self._move(end, max(end.sequence, self.positions.get(end.stream, 0)))  # pruned meanwhile
 
     async def _tell_positions(self) -> None:
-        for second in itertools.count(1):
+        for turn in itertools.count(1):
             await asyncio.sleep(POSITION_SECONDS)
-            for listener in list(self.listeners):
-                listener.tell_position(also_quiet=second % _QUIET == 0)
+            # While events come, cursors go along with them, in one write.
+            if time.monotonic() - self._said_at >= POSITION_SECONDS:
+                for listener in list(self.listeners):
+                    listener.tell_position(also_quiet=turn % _QUIET == 0)
 
 
 _feeds: dict[str, Feed] = {}

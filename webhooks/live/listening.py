@@ -14,7 +14,7 @@ from django.db import Error as DatabaseError
 from accounts.actor import Actor
 from webhooks import cursors, selectors
 from webhooks.cursors import Positions
-from webhooks.live.feeds import Feed, in_thread
+from webhooks.live.feeds import Feed, in_thread, position_text
 from webhooks.live.frames import Frame, frame
 from webhooks.live.subscriptions import Interest, Subscription
 from webhooks.live.wires import Packet, Wire
@@ -74,7 +74,8 @@ class Listener:
         if packet is None:
             self._passed = True
         elif self._wire.send(packet):
-            self._moved = True
+            self._moved = packet.cursor is None
+            self.cursor = packet.cursor or self.cursor
         else:
             sent = self._feed.positions | {f.stream: f.sequence - 1 for f in reversed(frames)}
             self._fall_behind(Positions(sent | {s: n for s, n in ahead.items() if n > sent.get(s, 0)}))
@@ -144,7 +145,7 @@ class Listener:
         self.say(action="ready", cursor=cursor, skipped=skipped, subscriptions=subscriptions)
 
     def _say_position(self, cursor: str) -> None:
-        if cursor == self.cursor or self.say(action="position", cursor=cursor):
+        if cursor == self.cursor or self._wire.send(Packet([position_text(cursor)], cursor)):
             self.cursor, self._moved, self._passed = cursor, False, False
 
     def say(self, **fields: Any) -> bool:
