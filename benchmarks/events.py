@@ -36,6 +36,24 @@ def measure(product: Product, options: Options) -> Iterator[Row]:
     seconds = received[-1][1] - received[0][1]
     note = f"{count} events of 100 chats to one endpoint on loopback"
     yield Row("events.deliveries", "deliveries of one task worker", (count - 1) / seconds, "/s", note=note)
+    yield from _neighbours(product, min(20, max(3, options.events // 5)))
+
+
+def _neighbours(product: Product, seconds: int) -> Iterator[Row]:
+    command = [sys.executable, "-m", "benchmarks.neighbours", str(seconds)]
+    done = subprocess.run(
+        command, cwd=PROJECT, env=product.stack.environ, capture_output=True, text=True, check=False, timeout=300
+    )
+    if done.returncode:
+        raise LoadError(f"the neighbours were not measured: {done.stderr[-500:]}")
+    found = json.loads(done.stdout)
+    for name, note in (
+        ("before", "50 good receivers of two organizations"),
+        ("during", "3 of 50 bad: 14 s, down, 10 MB"),
+    ):
+        took = found[name]
+        title = f"an event to each of 47 receivers, {name}"
+        yield Row(f"events.{name}", title, _mean(took), "ms mean", **milliseconds(took), note=note)
 
 
 def _mean(seconds: list[float]) -> float:
