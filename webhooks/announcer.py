@@ -38,16 +38,16 @@ def group_of(organization_id: str, network: str) -> str:
     return f"events.{organization_id}.{network}"
 
 
-def wake(endpoint_id: str) -> None:
-    """Have a task worker deliver to an endpoint, unless that is already under way. Raises redis.RedisError."""
-    if cache.add(f"wake:{endpoint_id}", 1, timeout=_DEBOUNCE_SECONDS):
-        current_app.send_task("webhooks.tasks.deliver", (endpoint_id,))
+def wake(*endpoint_ids: str) -> None:
+    """Have a task worker deliver to endpoints, unless that is already under way. Raises redis.RedisError."""
+    if asleep := [one for one in endpoint_ids if cache.add(f"wake:{one}", 1, timeout=_DEBOUNCE_SECONDS)]:
+        current_app.send_task("webhooks.tasks.deliver", asleep)
 
 
-def woken(endpoint_id: str) -> None:
+def woken(*endpoint_ids: str) -> None:
     """To be called before the deliveries are read: what is committed from now on needs a new wake-up."""
     with contextlib.suppress(redis.RedisError):
-        cache.delete(f"wake:{endpoint_id}")
+        cache.delete_many([f"wake:{one}" for one in endpoint_ids])
 
 
 def announce(events: Sequence[Event], endpoints: Sequence[str]) -> None:
@@ -79,8 +79,7 @@ class _Announcer:
             while True:
                 events, endpoints = self._take()
                 try:
-                    for endpoint in endpoints:
-                        wake(endpoint)
+                    wake(*endpoints)
                     runner.run(_publish(events))
                 except _LOST as error:
                     self._complain(type(error).__name__)

@@ -144,16 +144,26 @@ def _not_held_back(endpoint_id: str, rows: Sequence[Delivery], now: datetime) ->
     return found
 
 
-def record(endpoint_id: str, claim: uuid.UUID, outcomes: Sequence[Outcome], unused: Sequence[Job] = ()) -> bool:
-    """Keep the attempts, move the deliveries on and renew the claim; False if there is no reason to go on.
+class Recorded(NamedTuple):
+    """``go_on`` is False if there is no reason to; ``due`` is told with the last record, None if nothing is open."""
+
+    go_on: bool
+    due: datetime | None = None
+
+
+def record(
+    endpoint_id: str, claim: uuid.UUID, outcomes: Sequence[Outcome], unused: Sequence[Job] = (), last: bool = False
+) -> Recorded:
+    """Keep the attempts, move the deliveries on and renew the claim, or give it up with the last of them.
 
     ``unused`` are jobs that are given back without an attempt. If the claim was lost nothing is written: who has it
     now makes these deliveries again. What failures lead to stands in `webhooks.failing`.
     """
     with transaction.atomic():
-        until = timezone.now() + timedelta(seconds=CLAIM_SECONDS)
-        if not Endpoint.objects.filter(pk=endpoint_id, claim=claim).update(claimed_until=until):
-            return False
+        until = None if last else timezone.now() + timedelta(seconds=CLAIM_SECONDS)
+        mine = Endpoint.objects.filter(pk=endpoint_id, claim=claim)
+        if not mine.update(claim=None if last else claim, claimed_until=until):
+            return Recorded(go_on=False)
         Attempt.objects.bulk_create(_attempt(outcome) for outcome in outcomes)
         _move([o.job.delivery_id for o in outcomes if o.succeeded], Delivery.State.SUCCEEDED, None)
         for outcome in outcomes:
@@ -161,16 +171,23 @@ def record(endpoint_id: str, claim: uuid.UUID, outcomes: Sequence[Outcome], unus
                 at = next_attempt_at(outcome)
                 _move([outcome.job.delivery_id], Delivery.State.PENDING if at else Delivery.State.FAILED, at)
         if unused:
-            mine = Delivery.objects.filter(pk__in=[job.delivery_id for job in unused])
-            mine.filter(state=Delivery.State.DELIVERING).update(state=Delivery.State.PENDING)
-        if not outcomes:
-            return Endpoint.objects.filter(pk=endpoint_id, enabled=True).exists()
-        return failing.after_attempts(
-            endpoint_id=endpoint_id,
-            succeeded=any(outcome.succeeded for outcome in outcomes),
-            gone=any(outcome.status == 410 for outcome in outcomes),
-            now=timezone.now(),
-        )
+            given_back = _taken(endpoint_id).filter(pk__in=[job.delivery_id for job in unused])
+            given_back.update(state=Delivery.State.PENDING)
+        go_on = _note(endpoint_id, outcomes)
+        # Who was refused the claim while we had it counts on this look after it was given up.
+        return Recorded(go_on, next_due_at(endpoint_id) if last else None)
+
+
+def _note(endpoint_id: str, outcomes: Sequence[Outcome]) -> bool:
+    """False if the endpoint is disabled, or is so now."""
+    if not outcomes:
+        return Endpoint.objects.filter(pk=endpoint_id, enabled=True).exists()
+    return failing.after_attempts(
+        endpoint_id=endpoint_id,
+        succeeded=any(outcome.succeeded for outcome in outcomes),
+        gone=any(outcome.status == 410 for outcome in outcomes),
+        now=timezone.now(),
+    )
 
 
 def _move(delivery_ids: Collection[str], state: Delivery.State, at: datetime | None) -> None:
@@ -179,11 +196,15 @@ def _move(delivery_ids: Collection[str], state: Delivery.State, at: datetime | N
         rows.update(state=state, attempt_count=F("attempt_count") + 1, next_attempt_at=at)
 
 
-def release(endpoint_id: str, claim: uuid.UUID) -> None:
-    """Give the endpoint back, and with it the deliveries that were taken but not attempted. Idempotent."""
+def release(endpoint_id: str, claim: uuid.UUID) -> datetime | None:
+    """Give the endpoint back, and with it the deliveries that were taken but not attempted; when the next is due.
+
+    Idempotent.
+    """
     with transaction.atomic():
         if Endpoint.objects.filter(pk=endpoint_id, claim=claim).update(claim=None, claimed_until=None):
             _taken(endpoint_id).update(state=Delivery.State.PENDING)
+        return next_due_at(endpoint_id)
 
 
 def next_due_at(endpoint_id: str) -> datetime | None:

@@ -98,9 +98,7 @@ class Dispatcher:
         except Exception:
             log.exception("delivering failed", endpoint=endpoint_id)
         try:
-            await self.in_database(deliveries.release, endpoint_id, line.claim)
-            # A process that was refused the claim while we had it counts on this look after the release.
-            due = await self.in_database(deliveries.next_due_at, endpoint_id)
+            due = line.due if line.released else await self.in_database(deliveries.release, endpoint_id, line.claim)
             seconds = (due - timezone.now()).total_seconds() if due else seconds
         except DatabaseError:
             log.warning("an endpoint was not given back", endpoint=endpoint_id)  # the claim runs out by itself

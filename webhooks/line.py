@@ -9,6 +9,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol, TypeVar
 
 from webhooks import deliveries
@@ -85,6 +86,8 @@ class Line:
         self._unused: list[Job] = []
         self._held: set[str] = set()  # lanes with a failure that is not recorded yet
         self._recorded = time.monotonic()
+        self.released = False
+        self.due: datetime | None = None  # what is open next, as of the release
 
     @property
     def has_claim(self) -> bool:
@@ -124,7 +127,7 @@ class Line:
         return self._over or self.around.stopping or self.pace.rest_seconds > 0
 
     async def _take(self) -> None:
-        self._look = False
+        self._look, self.released = False, False
         batch = await self.around.in_database(deliveries.take, self.endpoint_id, self.claim, _BATCH)
         if batch is None:
             self._over = True
@@ -199,9 +202,12 @@ class Line:
         if self._workers and not is_due:
             return
         outcomes, unused = self._outcomes, self._unused
+        last = not (self._workers or self._waiting) and (self._is_leaving or not (self._look or unused))
         self._outcomes, self._unused = [], []
-        go_on = await self.around.in_database(deliveries.record, self.endpoint_id, self.claim, outcomes, unused)
+        mine = (self.endpoint_id, self.claim)
+        done = await self.around.in_database(deliveries.record, *mine, outcomes, unused, last)
         self._held &= {outcome.job.lane for outcome in self._outcomes}
         self._look = self._look or bool(unused)
-        self._over = self._over or not go_on
+        self._over = self._over or not done.go_on
+        self.released, self.due = last and not self._over, done.due
         self._recorded = time.monotonic()

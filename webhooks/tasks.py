@@ -11,19 +11,19 @@ from webhooks.dispatcher import dispatcher
 
 
 @shared_task
-def deliver(endpoint_id: str) -> None:
-    """Start delivering what is due at the endpoint; does not wait for it."""
-    if not dispatcher().is_resting(endpoint_id):  # else a new wake-up would come with each event, in vain
-        announcer.woken(endpoint_id)
-    dispatcher().wake(endpoint_id)
+def deliver(*endpoint_ids: str) -> None:
+    """Start delivering what is due at the endpoints; does not wait for it."""
+    # Of one that rests the wake-up stays on record: else a new one would come with each event, in vain.
+    announcer.woken(*[one for one in endpoint_ids if not dispatcher().is_resting(one)])
+    for endpoint_id in endpoint_ids:
+        dispatcher().wake(endpoint_id)
 
 
 @shared_task
 def sweep() -> None:
     """Wake up for whatever is due and has nobody: retries, lost wake-ups, claims of workers that died,
     endpoints that fail for long, replays."""
-    for endpoint_id in deliveries.neglected():
-        announcer.wake(endpoint_id)
+    announcer.wake(*deliveries.neglected())
     for endpoint_id in failing.due(timezone.now()):
         failing.advance(endpoint_id=endpoint_id)
     for replay_id in replays.neglected():

@@ -200,9 +200,9 @@ def test_results_are_not_written_after_the_claim_was_lost(committed: None, hook:
     deliveries.take(hook.id, next_one, 100)
     assert batch is not None
     outcome = Outcome(batch.jobs[0], timezone.now(), 1, 200)
-    assert deliveries.record(hook.id, late, [outcome]) is False
+    assert not deliveries.record(hook.id, late, [outcome]).go_on
     assert states(hook) == ["delivering"]
-    assert deliveries.record(hook.id, next_one, [outcome]) is True
+    assert deliveries.record(hook.id, next_one, [outcome]).go_on
     assert states(hook) == ["succeeded"]
 
 
