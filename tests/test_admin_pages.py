@@ -24,7 +24,7 @@ from instances.models import Instance, Network, Worker
 from messaging.models import Message
 from messaging.states import Direction, Status
 from phones.models import VirtualPhone
-from webhooks.models import Attempt, Delivery, Endpoint, Event
+from webhooks.models import Attempt, Delivery, Endpoint, Event, Replay
 
 WORDS = "words that only the tenant may read"
 PAGES = sorted(admin.site._registry, key=lambda model: model._meta.label)
@@ -96,6 +96,14 @@ class Tenant:
         )
         self.delivery = Delivery.objects.create(endpoint=self.endpoint, event=event, state=Delivery.State.FAILED)
         Attempt.objects.create(delivery=self.delivery, at=timezone.now(), duration_ms=1, status=500, response=WORDS)
+        Replay.objects.create(
+            organization=organization,
+            endpoint=self.endpoint,
+            kind=Replay.Kind.RECOVER,
+            since=event.timestamp,
+            until=timezone.now(),
+            cursor=event.id,
+        )
         message = {"text": {"body": WORDS}}
         template = Template.objects.create(organization=organization, name="Greeting", message=message)
         broadcast = Broadcast.objects.create(

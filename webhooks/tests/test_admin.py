@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from config.ids import new_id
 from webhooks.events import append
-from webhooks.models import Attempt, Delivery, Endpoint, Event
+from webhooks.models import Attempt, Delivery, Endpoint, Event, Replay
 
 
 @pytest.fixture
@@ -86,3 +86,36 @@ def test_an_operator_cannot_resend_to_an_endpoint_that_is_disabled(
     assert "Enable the endpoint first." in _act(admin_client, "delivery", delivery.id, "resend")
     delivery.refresh_from_db()
     assert delivery.state == Delivery.State.FAILED
+
+
+def test_an_operator_sees_how_an_endpoint_is_but_none_of_its_secrets(admin_client: Client, hook: Endpoint) -> None:
+    hook.headers, hook.old_secrets = {"X-Key": "planted"}, [["whsec_planted", 4e9]]
+    hook.failing_since = timezone.now()
+    hook.save()
+    for path in ("", f"{hook.id}/change/"):
+        page = admin_client.get(f"/admin/webhooks/endpoint/{path}").content.decode()
+        assert "Failing" in page
+        assert "No attempt has succeeded since." in page
+        assert "planted" not in page
+        assert hook.secret.removeprefix("whsec_") not in page
+
+
+def test_an_operator_cancels_a_replay(admin_client: Client, event: Event, hook: Endpoint) -> None:
+    replay = Replay.objects.create(
+        organization_id=hook.organization_id,
+        endpoint=hook,
+        kind=Replay.Kind.REPLAY,
+        since=event.timestamp,
+        until=timezone.now(),
+        cursor=event.id,
+    )
+    assert "The replay is cancelled." in _act(admin_client, "replay", replay.id, "cancel")
+    replay.refresh_from_db()
+    assert replay.state == Replay.State.CANCELLED
+
+
+def test_the_organization_is_told_when_an_operator_disables_its_endpoint(admin_client: Client, hook: Endpoint) -> None:
+    _act(admin_client, "endpoint", hook.id, "disable")
+    assert [(event.type, event.data["reason"]) for event in Event.objects.all()] == [
+        ("webhook.disabled", "disabled_by_operator")
+    ]
