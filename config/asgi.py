@@ -1,4 +1,4 @@
-"""WebSockets only, served by daphne; HTTP is granian's, through config/wsgi.py."""
+"""WebSockets and the requests that wait for events, served by daphne; other HTTP is granian's, by config/wsgi.py."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ context.set_process_source("socket")
 
 
 async def not_found(scope: Any, receive: Any, send: Any) -> None:
-    problem = Problem("not_found", "Only WebSockets are served here.")
+    problem = Problem("not_found", "Only WebSockets and events are served here.")
     headers = [(b"content-type", CONTENT_TYPE.encode())]
     await send({"type": "http.response.start", "status": problem.status, "headers": headers})
     await send({"type": "http.response.body", "body": json.dumps(problem.body()).encode()})
@@ -34,7 +34,7 @@ async def refuse(scope: Any, receive: Any, send: Any) -> None:
 
 application = ProtocolTypeRouter(
     {
-        "http": not_found,
+        "http": import_string("webhooks.polling.LongPoll")(not_found),
         "websocket": URLRouter(
             [
                 path("ws/events", import_string("webhooks.live.socket.events")),

@@ -9,13 +9,16 @@ class InstancesConfig(AppConfig):
         from accounts.organizations import organization_resumed, organization_suspended
         from config import metrics
         from config.api import health
+        from instances.access import instance
         from instances.metrics import READINGS
         from instances.selectors import check_workers, count, known
         from instances.suspension import reconnect_all, stop_all
         from subscriptions.selectors import instance_counters
+        from webhooks import handlers
 
         health.checks["session_workers"] = check_workers
         instance_counters.append(count)
+        handlers.instance_checks.append(instance)
         metrics.readings.update(READINGS)
         known_instances.append(known)
         organization_suspended.append(stop_all)

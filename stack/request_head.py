@@ -15,7 +15,8 @@ _DIGITS = re.compile(rb"[0-9]{1,15}")
 _AUTHORITY = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
 # Only the splitter says who the client is.
 _SPOOFABLE = (b"forwarded", b"x-real-ip")
-_LIVE = re.compile(rb"/ws(?:[/?]|$)")
+_SOCKET = re.compile(rb"/ws(?:[/?]|$)")
+_POLL = re.compile(rb"/api/events(?:\?|$)")  # may wait, which would hold a thread of granian's
 
 
 class RefusedError(Exception):
@@ -28,10 +29,14 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """``rewritten`` goes to the backend; then ``length`` bytes of body, or, if ``chunked``, all that follows."""
+    """``rewritten`` goes to the backend; then ``length`` bytes of body, or, if ``chunked``, all that follows.
+
+    ``live`` is for daphne, and a ``handshake`` is that of a WebSocket.
+    """
 
     rewritten: bytes
     live: bool
+    handshake: bool
     length: int
     chunked: bool
 
@@ -84,8 +89,9 @@ def read_head(head: bytes, client: bytes) -> Head:
     if method == b"CONNECT":
         raise RefusedError(400, "CONNECT is not served here.")
     length, chunked = _body(lengths, encodings, minor)
-    live = _LIVE.match(_AUTHORITY.sub(b"", target, count=1)) is not None
-    if live and (method != b"GET" or upgrade != b"websocket" or length or chunked or not connection_lines):
+    path = _AUTHORITY.sub(b"", target, count=1)
+    handshake = _SOCKET.match(path) is not None
+    if handshake and (method != b"GET" or upgrade != b"websocket" or length or chunked or not connection_lines):
         raise RefusedError(426, "This address speaks WebSocket only.")
     if chunked:
         # Where its body ends is for the backend to find; nothing after it may pass for a request of its own.
@@ -93,7 +99,8 @@ def read_head(head: bytes, client: bytes) -> Head:
     else:
         kept += connection_lines
     kept += (b"X-Forwarded-For: " + client, b"X-Forwarded-Proto: http", b"", b"")
-    return Head(b"\r\n".join(kept), live, length, chunked)
+    live = handshake or _POLL.match(path) is not None
+    return Head(b"\r\n".join(kept), live, handshake, length, chunked)
 
 
 def _body(lengths: list[bytes], encodings: list[bytes], minor: bytes) -> tuple[int, bool]:

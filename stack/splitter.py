@@ -1,4 +1,5 @@
-"""The one public address of a single-machine run: HTTP goes to granian, ``/ws`` to daphne, both on Unix sockets.
+"""The one public address of a single-machine run: HTTP goes to granian, ``/ws`` and
+``/api/events`` to daphne, both on Unix sockets.
 
 It reads requests, not responses: each request head gets the client's true address, everything else is relayed
 as it is. A client connection has one backend connection of its own, so requests of two clients never meet.
@@ -114,7 +115,7 @@ class Client(asyncio.Protocol):
             if not end:
                 return
             head = read_head(self._buffer[:end], self._address)
-            if self._requests and head.live != self._live:
+            if self._requests and (head.live != self._live or head.handshake):
                 self._leave_backend()
             self._requests += 1
             self._due, self._live = True, head.live
@@ -123,7 +124,7 @@ class Client(asyncio.Protocol):
             self._buffer = self._buffer[end + head.length :]
             self._head_since = self._seen
             self._forward(head.rewritten + body)
-            if head.live:
+            if head.handshake:
                 self._state = State.HANDSHAKE
                 return
             if head.chunked:
@@ -273,7 +274,7 @@ class Client(asyncio.Protocol):
             return self._head_since + limits.head
         if self._remaining:
             return self._seen + limits.body
-        if self._due:
+        if self._due and not (self._live and self._half_closed):  # who waits for events may have gone
             return self._seen + limits.response
         return self._seen + (limits.half_closed if self._half_closed or self._state is State.ENDING else limits.idle)
 

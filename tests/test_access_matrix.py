@@ -220,6 +220,8 @@ ROWS = [
     Row("GET /api/webhooks/{endpoint_id}/replays", "webhooks", "200", "endpoint"),
     Row("GET /api/webhooks/{endpoint_id}/replays/{replay_id}", "webhooks", "200", "endpoint"),
     Row("DELETE /api/webhooks/{endpoint_id}/replays/{replay_id}", "webhooks", "204", "endpoint"),
+    Row("GET /api/events", "read", "200"),
+    Row("GET /api/events?instance={instance_id}", "read", "200", "instance"),
     Row("POST /api/events/ticket", "read", "201"),
     Row("GET /api/sandbox/phones", "read", "200", "phones"),
     Row("POST /api/sandbox/phones", "manage", "201", "new phone", {"phone": "{phone}", "name": "Carla"}),

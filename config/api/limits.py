@@ -70,7 +70,14 @@ organization_rate: Callable[[str], int] | None = None
 
 
 def check_caller(request: HttpRequest, caller: Caller) -> None:
-    """Count a request of a known caller: by key or person, and by organization. Raises Problem ``rate_limited``."""
+    """Count a request of a known caller: by key or person, and by organization. Raises Problem ``rate_limited``.
+
+    A request that waits and is asked again brings along how it was counted, in ``rate_limits`` of its ASGI scope.
+    """
+    before = getattr(request, "scope", {}).get("rate_limits")
+    if before is not None:
+        request.rate_limits = before  # type: ignore[attr-defined]
+        return
     counted = [(_policy("key" if caller.kind == "key" else "user"), caller.id)]
     if caller.organization_id:
         counted.append((_policy_of_organization(caller.organization_id), caller.organization_id))

@@ -90,6 +90,7 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "media_quota_exceeded": (429, "The organization keeps as many bytes of files as it may"),
     "quota_exceeded": (429, "The quota of messages is used up"),
     "too_many_sockets": (429, "The organization has as many WebSockets open as it may have"),
+    "too_many_polls": (429, "As many requests wait for events as may"),
     "rate_limited": (429, "Too many requests"),
     "internal_error": (500, "Something went wrong on our side"),
     "unsupported_by_engine": (501, "The WhatsApp engine cannot do this"),

@@ -110,10 +110,19 @@ def test_a_chunked_request_is_the_last_of_its_connection():
 
 @pytest.mark.parametrize("target", [b"/ws", b"/ws/", b"/ws/events", b"/ws?a=b", b"http://example.com/ws/events"])
 def test_a_websocket_request_goes_to_the_live_side(target):
-    assert read_head(UPGRADE.replace(b"/ws/events", target) + b"\r\n", CLIENT).live
+    head = read_head(UPGRADE.replace(b"/ws/events", target) + b"\r\n", CLIENT)
+    assert (head.live, head.handshake) == (True, True)
 
 
-@pytest.mark.parametrize("target", [b"/", b"/wsx", b"/api/ws/", b"//ws/", b"/WS/", b"*", b"http://example.com/api"])
+@pytest.mark.parametrize("target", [b"/api/events", b"/api/events?wait=30", b"http://example.com/api/events"])
+def test_a_request_that_may_wait_for_events_goes_to_the_live_side(target):
+    head = read_head(b"GET " + target + b" HTTP/1.1\r\n" + HOST + b"\r\n", CLIENT)
+    assert (head.live, head.handshake) == (True, False)
+
+
+@pytest.mark.parametrize(
+    "target", [b"/", b"/wsx", b"/api/ws/", b"//ws/", b"/api/events/ticket", b"*", b"http://example.com/api"]
+)
 def test_any_other_path_goes_to_the_web_side(target):
     assert not read_head(b"GET " + target + b" HTTP/1.1\r\n" + HOST + b"\r\n", CLIENT).live
 

@@ -61,10 +61,12 @@ class Recorder:
         self.received = bytearray()
         self.changed = asyncio.Condition()
         self.writer: asyncio.StreamWriter | None = None
+        self.writers: list[asyncio.StreamWriter] = []
         self.ended = False
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.writer = writer
+        self.writers.append(writer)
         try:
             while data := await reader.read(65536):
                 await self._note(data)
@@ -148,10 +150,10 @@ async def recorder(sockets: Path) -> AsyncIterator[Recorder]:
     server = await asyncio.start_unix_server(recorder.serve, sockets / "recorder.sock")
     yield recorder
     server.close()
-    if recorder.writer:
-        recorder.writer.close()
+    for writer in recorder.writers:
+        writer.close()
         with contextlib.suppress(OSError):
-            await recorder.writer.wait_closed()
+            await writer.wait_closed()
 
 
 @pytest.fixture
@@ -417,6 +419,37 @@ async def test_a_websocket_may_begin_on_a_connection_that_served_http(granian: s
 
 async def test_a_websocket_request_is_refused_while_an_answer_is_due(recorded: Front, recorder: Recorder):
     reader, _ = await recorded.connect(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n" + UPGRADE)
+    assert (await everything(reader)).startswith(b"HTTP/1.1 421 ")
+
+
+POLL = b"GET /api/events?wait=30 HTTP/1.1\r\n" + HOST + b"\r\n"
+
+
+async def test_requests_for_events_and_others_take_turns_on_one_connection(
+    granian: str, recorder: Recorder, sockets: Path
+):
+    async with opened(Backends(granian, str(sockets / "recorder.sock"))) as both:
+        reader, writer = await both.connect()
+        for wait in (b"wait=1", b"wait=2"):
+            writer.write(POLL.replace(b"wait=30", wait))
+            await recorder.until(wait)
+            recorder.say(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+            assert await response(reader) == (200, b"{}")
+            writer.write(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
+            assert (await response(reader))[0] == 200
+
+
+async def test_who_waits_for_events_and_hangs_up_is_told_to_the_live_side(sockets: Path, recorder: Recorder):
+    limits = Limits(half_closed=0.1, tick=0.02)
+    async with opened(Backends(str(sockets / "nobody.sock"), str(sockets / "recorder.sock")), limits) as live:
+        _, writer = await live.connect(POLL)
+        await recorder.until(b"wait=30")
+        writer.write_eof()
+        await recorder.until_ended()
+
+
+async def test_a_handshake_waits_for_no_answer_of_another_request(live: Front, recorder: Recorder):
+    reader, _ = await live.connect(POLL + UPGRADE)
     assert (await everything(reader)).startswith(b"HTTP/1.1 421 ")
 
 

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import Meta
 
 from accounts.models import Mode
 from config.api.operations import Moment, Operation, Operations, Page, Shape, Tag, identifier
 from webhooks import states
-from webhooks.api import delivery_views, views
+from webhooks.api import delivery_views, events_schema, views
+from webhooks.api.events_schema import Event
 from webhooks.api.serializers import (
     DeliveriesQuery,
     EndpointChange,
@@ -60,17 +61,6 @@ class NewEndpoint(Endpoint):
 
 class EndpointPage(Page[Endpoint]):
     pass
-
-
-class Event(Shape):
-    """Something that happened. `sequence` has no gaps within an instance."""
-
-    id: Annotated[str, identifier("evt")]
-    type: str
-    timestamp: Moment
-    instance: Annotated[str, identifier("ins")] | None
-    sequence: int
-    data: dict[str, Any]
 
 
 class Attempt(Shape):
@@ -130,6 +120,7 @@ class Ticket(Shape):
 TAG = Tag("Events", "Webhook endpoints, their deliveries, and tickets for the WebSocket.")
 _SINCE = {"since": "2026-11-23T09:30:00Z"}
 OPERATIONS: Operations = {
+    **events_schema.OPERATIONS,
     views.EndpointsView.get: Operation(
         "List webhook endpoints", query=EndpointsQuery, answers={200: EndpointPage}, paged=True
     ),

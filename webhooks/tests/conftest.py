@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.cache import cache
+from django.db import connection
 
 from accounts.sessions import issue_tokens
 from config.ids import new_id
@@ -18,6 +24,16 @@ from webhooks.events import Draft
 from webhooks.models import Endpoint
 
 Answer = tuple[int, dict[str, str], bytes]
+
+
+SERVE = """
+import sys
+import config.asgi
+from daphne.cli import CommandLineInterface
+from webhooks.live import wires
+wires.SLOW_SECONDS = 0.5
+CommandLineInterface().run(["-u", sys.argv[1], "-v", "0", "config.asgi:application"])
+"""
 
 
 @dataclass
@@ -142,3 +158,28 @@ def key(committed: None, alice: Person) -> str:
 def access(committed: None, alice: Person) -> str:
     """An access token of Alice's."""
     return issue_tokens(user=alice.user).access
+
+
+def _database_url() -> str:
+    database = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{database['NAME']}"
+    user = database["USER"] + (f":{database['PASSWORD']}" if database["PASSWORD"] else "")
+    host = database["HOST"] + (f":{database['PORT']}" if database["PORT"] else "")
+    if host.startswith("/"):
+        host = f"/{host}"  # the folder of a Unix socket stands between user and name
+    return f"postgres://{user}@{host}/{database['NAME']}"
+
+
+@pytest.fixture
+def live_socket(committed: None, tmp_path: Path) -> Iterator[Path]:
+    """The socket of a real daphne on the test's database."""
+    path = tmp_path / "live.sock"
+    environment = os.environ | {"DATABASE_URL": _database_url(), "REDIS_URL": settings.REDIS_URL}
+    server = subprocess.Popen([sys.executable, "-c", SERVE, str(path)], cwd=settings.BASE_DIR, env=environment)
+    try:
+        wait_for(path.exists, 30)
+        yield path
+    finally:
+        server.terminate()
+        server.wait(20)
