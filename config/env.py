@@ -151,6 +151,11 @@ WEBHOOK_PRIVATE_NETWORKS = _read.networks(
     Per(["127.0.0.0/8", "::1/128"], []),
     "Networks where receivers are allowed although they are not public.",
 )
+WEBHOOK_RETRY_SECONDS = _read.waits(
+    "WEBHOOK_RETRY_SECONDS",
+    [5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400],
+    "From each failed attempt of a delivery to the next, give or take a fifth; then it has failed.",
+)
 
 _read.section("Live events")
 SOCKETS_PER_ORGANIZATION = _read.number(

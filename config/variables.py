@@ -161,6 +161,15 @@ class Reader:
         count, several, unit = cast("re.Match[str]", _RATE.fullmatch(text)).groups()
         return Rate(int(count), int(several or 1) * _SECONDS[unit])
 
+    def waits(self, name: str, default: list[int], help_: str) -> list[int]:
+        def parse(text: str) -> list[int]:
+            numbers = [int(part) for part in text.split(",")]
+            if not 1 <= len(numbers) <= 50 or not all(0 < number <= 7 * 86400 for number in numbers):
+                raise ValueError
+            return numbers
+
+        return self._value(name, default, "seconds with commas between them, each at most a week", help_, parse)
+
     def text(self, name: str, default: str | Per[str], help_: str, *, secret: bool = False) -> str:
         return self._value(name, default, "a text", help_, str, secret)
 

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, F, Min, OuterRef, Q, QuerySet
 from django.utils import timezone
@@ -21,8 +22,6 @@ from django.utils import timezone
 from webhooks import failing
 from webhooks.models import Attempt, Delivery, Endpoint
 
-# Seconds from a failed attempt to the next one; after the tenth attempt a delivery has failed for good.
-RETRY_SECONDS = (5, 5 * 60, 30 * 60, *(hours * 3600 for hours in (2, 5, 10, 14, 20, 24)))
 MAX_RETRY_AFTER_SECONDS = 3600
 RESPONSE_BYTES = 20_000
 CLAIM_SECONDS = 60
@@ -226,9 +225,10 @@ def next_attempt_at(outcome: Outcome) -> datetime | None:
 
     None after the last attempt, and after a 410.
     """
-    if outcome.status == 410 or outcome.job.attempt_count >= len(RETRY_SECONDS):
+    waits = settings.WEBHOOK_RETRY_SECONDS
+    if outcome.status == 410 or outcome.job.attempt_count >= len(waits):
         return None
-    seconds = RETRY_SECONDS[outcome.job.attempt_count] * random.uniform(0.8, 1.2)  # noqa: S311
+    seconds = waits[outcome.job.attempt_count] * random.uniform(0.8, 1.2)  # noqa: S311
     return outcome.at + timedelta(seconds=max(seconds, asked_seconds(outcome)))
 
 

@@ -7,13 +7,14 @@ from typing import Any
 
 import orjson
 import pytest
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from config.ids import new_id
 from webhooks import deliveries
-from webhooks.deliveries import RETRY_SECONDS, Job, Outcome, next_attempt_at
+from webhooks.deliveries import Job, Outcome, next_attempt_at
 from webhooks.dispatcher import Dispatcher
 from webhooks.events import append
 from webhooks.models import Attempt, Delivery, Endpoint, Event
@@ -227,13 +228,13 @@ def failed(attempts_before: int = 0, **fields: Any) -> Outcome:
 @pytest.mark.parametrize("attempts_before", range(9))
 def test_each_retry_comes_at_its_time_give_or_take_a_fifth(attempts_before: int) -> None:
     times = {(next_attempt_at(failed(attempts_before)) - NOW).total_seconds() for _ in range(50)}
-    due = RETRY_SECONDS[attempts_before]
+    due = settings.WEBHOOK_RETRY_SECONDS[attempts_before]
     assert len(times) > 1
     assert all(0.8 * due <= seconds <= 1.2 * due for seconds in times)
 
 
 def test_ten_attempts_cover_about_75_hours_and_then_it_is_over() -> None:
-    assert sum(RETRY_SECONDS) == 75 * 3600 + 35 * 60 + 5
+    assert sum(settings.WEBHOOK_RETRY_SECONDS) == 75 * 3600 + 35 * 60 + 5
     assert next_attempt_at(failed(9)) is None
 
 
