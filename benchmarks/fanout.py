@@ -21,7 +21,7 @@ from benchmarks.product import LONGEST_SECONDS, Product
 from benchmarks.report import PROJECT, Row, milliseconds
 
 _OPENING_AT_ONCE = 20
-_PAUSE_SECONDS = 0.3  # between two events, so that each finds an idle product
+_PER_SECOND = 3  # events, so that each finds an idle product
 
 
 class Listener(asyncio.Protocol):
@@ -109,7 +109,7 @@ async def _measure(product: Product, options: Options, count: int) -> list[Row]:
         idle = await _cpu_share(product, 5.0)
         cpu = product.cpu_seconds()
         events = options.events
-        await asyncio.to_thread(_insert, product, events)
+        await asyncio.to_thread(_emit, product, events)
         await _until_all_came(ages, count * events)
         used = {name: seconds - cpu.get(name, 0) for name, seconds in product.cpu_seconds().items()}
     finally:
@@ -173,9 +173,8 @@ async def _cpu_share(product: Product, seconds: float) -> float:
     return (product.cpu_seconds()["live"] - before) / seconds
 
 
-def _insert(product: Product, events: int) -> None:
-    arguments = [product.stack.organization["id"], product.instance, str(events), str(_PAUSE_SECONDS)]
-    command = [sys.executable, "-m", "benchmarks.inserting", *arguments]
+def _emit(product: Product, events: int) -> None:
+    command = [sys.executable, "-m", "benchmarks.emitting", product.instance, str(events), str(_PER_SECOND), "1"]
     subprocess.run(command, cwd=PROJECT, env=product.stack.environ, check=True)
 
 
