@@ -3,7 +3,7 @@ PYTHON ?= python3
 UV_VERSION := 0.13.9
 CHROMIUM_VERSION := 153.0.0
 BIN := .venv/bin
-APPS := config audit accounts subscriptions webhooks instances media messaging broadcasts phones
+APPS := config audit accounts subscriptions webhooks instances media messaging broadcasts phones wagw
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help up listen test quick fuzz lint format bench requirements clean
@@ -12,13 +12,13 @@ SHELL := /bin/sh
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-up: .venv/.installed ## start everything on this machine and show how to use it (PORT=8000, ARGS=--verbose)
+up: .venv/.installed .venv/bin/wagw ## start everything on this machine and show how to use it (PORT=8000, ARGS=--verbose)
 	@exec $(BIN)/python -m stack up $(ARGS)
 
 listen: .venv/.installed ## print the events of a running `make up` as they arrive by WebSocket and webhook
 	@exec $(BIN)/python -m stack listen
 
-test: .venv/.browser ## run every test, on SQLite and on PostgreSQL (T=path, ARGS=pytest's options)
+test: .venv/.browser .venv/bin/wagw ## run every test, on SQLite and on PostgreSQL (T=path, ARGS=pytest's options)
 	$(BIN)/python -m stack.both $(ARGS) $(T)
 
 quick: .venv/.installed-dev ## the apps' own tests on SQLite, without whole product, browser and fuzz: under 3 minutes
@@ -71,6 +71,12 @@ endef
 
 .venv/.installed: requirements.txt | .venv/bin/python
 	$(install)
+
+# The command line, as what `pip install .` gives elsewhere; here its source is that of this folder.
+.venv/bin/wagw: pyproject.toml VERSION .venv/.installed
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable . \
+		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
 
 .venv/.installed-dev: requirements-dev.txt .venv/.installed
 	$(install)
