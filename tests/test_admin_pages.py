@@ -94,7 +94,9 @@ class Tenant:
             timestamp=timezone.now(),
             data={"text": WORDS},
         )
-        self.delivery = Delivery.objects.create(endpoint=self.endpoint, event=event, state=Delivery.State.FAILED)
+        self.delivery = Delivery.objects.create(
+            endpoint=self.endpoint, event=event, type=event.type, state=Delivery.State.FAILED
+        )
         Attempt.objects.create(delivery=self.delivery, at=timezone.now(), duration_ms=1, status=500, response=WORDS)
         Replay.objects.create(
             organization=organization,

@@ -139,7 +139,7 @@ class AttemptInline(TabularInline):
 class DeliveryAdmin(LogAdmin):
     list_display = ["at", "type", linked("endpoint"), "state_label", "attempt_count", "next_attempt_at"]
     list_filter = ["state"]
-    search_fields = ["=event__type"]
+    search_fields = ["=type"]
     search_help_text = "An event's type, or an id: dlv_…, evt_…, whk_…, ins_…"
     id_fields = {"evt": "event", "whk": "endpoint", "ins": "event__instance_id"}
     list_select_related = ["event", "endpoint"]
@@ -157,10 +157,6 @@ class DeliveryAdmin(LogAdmin):
     @admin.display(description="event's time")
     def at(self, delivery: Delivery) -> datetime:
         return delivery.event.timestamp
-
-    @admin.display(description="event")
-    def type(self, delivery: Delivery) -> str:
-        return delivery.event.type
 
     @display(description="state", label=_DELIVERY_TONES)
     def state_label(self, delivery: Delivery) -> tuple[str, str]:

@@ -119,6 +119,7 @@ def _schedule(events: Sequence[Event], only_to: str | None) -> list[str]:
         Delivery(
             endpoint=endpoint,
             event=event,
+            type=event.type,
             next_attempt_at=event.timestamp,
             lane=event.lane if endpoint.ordering == Endpoint.Ordering.CHAT else "",
         )

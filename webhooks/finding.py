@@ -50,7 +50,7 @@ def deliveries(
     if state is not None:
         rows = rows.filter(state__in=state)
     if type is not None:
-        rows = rows.filter(event__type__in=type)
+        rows = rows.filter(type__in=type)
     if event is not None:
         rows = rows.filter(event=event)
     if since is not None:

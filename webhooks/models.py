@@ -234,6 +234,8 @@ class Delivery(models.Model):
     id = TypeIDField(prefix="dlv", primary_key=True)
     endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="deliveries", db_index=False)
     event = models.ForeignKey(Event, on_delete=models.CASCADE, related_name="deliveries", db_index=False)
+    # The event's own: to find a rare type, the planner would read the events of all tenants.
+    type = models.CharField(max_length=40)
     state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
     attempt_count = models.PositiveSmallIntegerField(default=0)
     next_attempt_at = models.DateTimeField(null=True)
@@ -245,6 +247,7 @@ class Delivery(models.Model):
         indexes = [
             models.Index(fields=["endpoint", "id"], name="delivery_endpoint"),
             models.Index(fields=["endpoint", "state", "id"], name="delivery_state"),
+            models.Index(fields=["endpoint", "type", "id"], name="delivery_type"),
             models.Index(
                 fields=["endpoint", "next_attempt_at"],
                 name="delivery_replayed",

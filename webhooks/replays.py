@@ -164,6 +164,7 @@ def _put_on_their_way(replay: Replay, events: Sequence[Event]) -> int:
         Delivery(
             endpoint=endpoint,
             event=event,
+            type=event.type,
             next_attempt_at=now,
             lane=event.lane if endpoint.ordering == Endpoint.Ordering.CHAT else "",
             replay=True,

@@ -28,7 +28,12 @@ def deliveries(alice: Person, hook: Endpoint, draft: Any) -> dict[str, str]:
         Delivery.objects.filter(event=event).delete()
         due = None if state in ("succeeded", "failed") else NOW
         row = Delivery.objects.create(
-            id=id_at(NOW + timedelta(hours=hour), "dlv"), endpoint=hook, event=event, state=state, next_attempt_at=due
+            id=id_at(NOW + timedelta(hours=hour), "dlv"),
+            endpoint=hook,
+            event=event,
+            type=event.type,
+            state=state,
+            next_attempt_at=due,
         )
         found[state] = row.id
     return found

@@ -41,7 +41,12 @@ def at(draft: Any) -> Callable[..., Event]:
             due = timezone.now() if state == "pending" else None
             count = 10 if state == "failed" else 1
             Delivery.objects.create(
-                endpoint_id=endpoint_id, event=event, state=state, next_attempt_at=due, attempt_count=count
+                endpoint_id=endpoint_id,
+                event=event,
+                type=event.type,
+                state=state,
+                next_attempt_at=due,
+                attempt_count=count,
             )
         return event
 
