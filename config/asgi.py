@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import resource
 from typing import Any
 
 import django
@@ -43,5 +45,8 @@ application = ProtocolTypeRouter(
         ),
     }
 )
+_, _most = resource.getrlimit(resource.RLIMIT_NOFILE)
+with contextlib.suppress(ValueError, OSError):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (_most, _most))  # each socket takes a descriptor
 checks.speak()
 pulse.start("live")
