@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -106,7 +107,7 @@ def test_a_resuming_socket_hears_every_event(stack: RunningStack, acme: Api, vic
 
     with reading(acme) as reader:
         for number in range(EVENTS):
-            wait_for(lambda n=number: write(n), 60, "a write")
+            wait_for(partial(write, number), 60, "a write")
             if number == EVENTS // 3:
                 stack.wait_for_restart(victim, stack.kill(victim), seconds=60)
         _wait_for_live(acme)

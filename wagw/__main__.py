@@ -20,8 +20,8 @@ Really, in the sandbox: message.received (a virtual phone writes to the instance
 {", ".join(acts.MESSAGES)}
 (the instance writes to a virtual phone, which reads it for the last).
 
-All other types: a test event goes to every enabled webhook endpoint and to nobody else;
-nothing happens to any instance."""
+All other types: a test event goes to every enabled webhook endpoint and to nobody else; it is
+webhook.test where the product has no example of the type. Nothing happens to any instance."""
 
 
 def _parser() -> argparse.ArgumentParser:

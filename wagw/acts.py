@@ -145,7 +145,7 @@ async def _test(client: Client, type_: str) -> None:
         if endpoint["enabled"]:
             body = {} if type_ == "webhook.test" else {"type": type_}
             delivery = await client.call("POST", f"/webhooks/{endpoint['id']}/test", json=body)
-            print(f"{delivery['id']} goes to {endpoint['url']}.")
+            print(f"{delivery['id']} with a {delivery['event']['type']} goes to {endpoint['url']}.")
             sent += 1
     if not sent:
         raise CommandError("there is no enabled webhook endpoint that a test event could go to")

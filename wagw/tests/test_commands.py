@@ -112,7 +112,7 @@ async def test_trigger_has_a_phone_write_or_tests_the_endpoints(
         "GET /api/webhooks?limit=100": page(
             {"id": "whk_1", "enabled": True, "url": "https://a.example"}, {"id": "whk_2", "enabled": False}
         ),
-        "POST /api/webhooks/whk_1/test": (202, {"id": "dlv_1"}),
+        "POST /api/webhooks/whk_1/test": (202, {"id": "dlv_1", "event": {"type": "webhook.test"}}),
     }
     assert await run(url, "trigger", "message.received") == 0
     assert wanted.calls[-1][2] == {"to": INSTANCE["phone"], "text": "Hello from wagw"}
@@ -120,7 +120,7 @@ async def test_trigger_has_a_phone_write_or_tests_the_endpoints(
     assert await run(url, "trigger", "instance.qr") == 0
     tests = [body for _, path, body in wanted.calls if path.endswith("/test")]
     assert tests == [{}, {"type": "instance.qr"}]
-    assert "dlv_1 goes to https://a.example." in capfd.readouterr().out
+    assert "dlv_1 with a webhook.test goes to https://a.example." in capfd.readouterr().out
 
 
 async def test_real_numbers_are_not_made_to_do_things(
