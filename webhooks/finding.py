@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.db.models import OuterRef, Prefetch, Q, QuerySet, Subquery
+from django.db.models.functions import Left
 
 from accounts.actor import Actor
 from config.ids import first_id
 from webhooks import access, states
-from webhooks.models import Delivery, Endpoint
+from webhooks.models import Attempt, Delivery, Endpoint
+
+SHOWN_IN_LISTS = 500  # characters of an answer: a page may have a thousand attempts
 
 
 def next_attempts(endpoints: Iterable[Endpoint]) -> dict[str, datetime]:
@@ -44,9 +47,10 @@ def deliveries(
 ) -> QuerySet[Delivery]:
     """The deliveries of one endpoint with their events and attempts; ``since`` and ``until`` are when they were made.
 
-    Raises Problem ``not_found`` for the endpoint.
+    Of a receiver's answer attempts have the beginning, as ``shown``. Raises Problem ``not_found`` for the endpoint.
     """
-    rows = access.deliveries(actor, endpoint_id).prefetch_related("attempts")
+    attempts = Attempt.objects.defer("response").annotate(shown=Left("response", SHOWN_IN_LISTS))
+    rows = access.deliveries(actor, endpoint_id).prefetch_related(Prefetch("attempts", attempts))
     if state is not None:
         rows = rows.filter(state__in=state)
     if type is not None:

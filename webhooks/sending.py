@@ -21,14 +21,14 @@ def require_enabled(endpoint_id: str) -> None:
 
 
 @transaction.atomic
-def send_test(*, endpoint: Endpoint) -> Delivery:
+def send_test(*, endpoint: Endpoint, type: str = TEST) -> Delivery:
     """Write a test event of the organization, delivered to this endpoint alone, whatever it wants.
 
     Everybody who reads the log sees it. Raises Problem ``webhook_disabled``.
     """
     require_enabled(endpoint.pk)
     data = {"test": True, "webhook": endpoint.pk}
-    draft = events.Draft(endpoint.organization_id, None, endpoint.network, TEST, data)
+    draft = events.Draft(endpoint.organization_id, None, endpoint.network, type, data)
     (event,) = events.append([draft], only_to=endpoint.pk)
     return Delivery.objects.select_related("event").get(event=event, endpoint=endpoint)
 

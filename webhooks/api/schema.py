@@ -17,6 +17,7 @@ from webhooks.api.serializers import (
     RecoverInput,
     ReplayInput,
     RotateSecretInput,
+    TestInput,
 )
 from webhooks.models import ChatKind
 from webhooks.models import Delivery as DeliveryRow
@@ -154,12 +155,15 @@ OPERATIONS: Operations = {
     views.TestView.post: Operation(
         "Send a test event",
         "An event `webhook.test`, delivered like any other, to this endpoint alone and whatever it wants.",
+        body=TestInput,
+        body_required=False,
         answers={202: Delivery},
         problems=["webhook_disabled"],
+        example={"type": "webhook.test"},
     ),
     delivery_views.DeliveriesView.get: Operation(
         "List the deliveries of an endpoint",
-        "With every attempt.",
+        "With every attempt, and the first 500 characters of what the receiver answered.",
         query=DeliveriesQuery,
         answers={200: DeliveryPage},
         paged=True,

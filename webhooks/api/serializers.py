@@ -12,7 +12,7 @@ from rest_framework import serializers
 from config.api.serializers import Id, Input, Moment, Several, Since, Switch, Text, WholeNumber
 from config.ids import made_at
 from config.timestamps import iso
-from webhooks import catalogue, headers, rotation, states
+from webhooks import catalogue, headers, rotation, sending, states
 from webhooks.finding import next_attempts
 from webhooks.models import Attempt, ChatKind, Delivery, Endpoint, Replay
 from webhooks.tickets import Ticket
@@ -126,6 +126,10 @@ class RotateSecretInput(Input):
     secret = Secret(required=False, help_text="Otherwise one is made.")
 
 
+class TestInput(Input):
+    type = serializers.ChoiceField([sending.TEST], default=sending.TEST, help_text="The type of the event.")
+
+
 class DeliveriesQuery(Input):
     state = Several(Delivery.State.values, required=False, help_text="One or more states, separated by commas.")
     type = Several(sorted(catalogue.TYPES), required=False, help_text="Types of events, separated by commas.")
@@ -198,7 +202,7 @@ def _attempt_data(attempt: Attempt) -> dict[str, Any]:
         "duration_ms": attempt.duration_ms,
         "status": attempt.status,
         "error": attempt.error or None,
-        "response": attempt.response,
+        "response": attempt.shown if hasattr(attempt, "shown") else attempt.response,
     }
 
 

@@ -15,6 +15,7 @@ from webhooks.api.serializers import (
     EndpointInput,
     EndpointsQuery,
     RotateSecretInput,
+    TestInput,
     delivery_data,
     endpoint_data,
     endpoints_data,
@@ -69,7 +70,8 @@ class TestView(APIView):
     scopes = {"POST": "webhooks"}
 
     def post(self, request: Request, endpoint_id: str) -> Response:
-        delivery = sending.send_test(endpoint=access.endpoint(actor_of(request), endpoint_id))
+        endpoint = access.endpoint(actor_of(request), endpoint_id)
+        delivery = sending.send_test(endpoint=endpoint, **checked(TestInput, request))
         return Response(delivery_data(delivery), status=202)
 
 

@@ -98,6 +98,18 @@ def test_a_delivery_tells_when_it_was_made_and_all_of_its_attempts(
     assert_problem(answer, 404, "not_found")
 
 
+def test_a_list_has_the_beginning_of_each_answer_and_one_delivery_all_that_is_kept(
+    alice: Person, hook: Endpoint, deliveries: dict[str, str]
+) -> None:
+    Attempt.objects.create(
+        delivery_id=deliveries["failed"], at=NOW, duration_ms=1, status=500, response=499 * "a" + "é" + 9000 * "b"
+    )
+    path = f"/api/webhooks/{hook.id}/deliveries"
+    (row, *_) = alice.client.get(path).json()["results"]
+    assert row["attempts"][0]["response"] == 499 * "a" + "é"
+    assert len(alice.client.get(f"{path}/{row['id']}").json()["attempts"][0]["response"]) == 9500
+
+
 def test_the_time_of_an_id_is_that_of_its_making() -> None:
     assert made_at(id_at(NOW, "dlv"), "dlv") == NOW
     assert abs(made_at(new_id("dlv"), "dlv") - timezone.now()) < timedelta(seconds=5)

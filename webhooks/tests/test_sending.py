@@ -43,6 +43,14 @@ def test_a_test_event_belongs_to_the_network_of_its_endpoint(alice: Person, mode
     assert Event.objects.get().network == network
 
 
+@pytest.mark.parametrize(("body", "pointer"), [({"type": "message.*"}, "/type"), ({"kind": "x"}, "/kind")])
+def test_a_bad_request_sends_nothing(alice: Person, body: dict[str, Any], pointer: str) -> None:
+    path = f"/api/webhooks/{create(alice)['id']}/test"
+    refused = assert_problem(alice.client.post(path, body, format="json"), 400, "invalid_request")
+    assert [error["pointer"] for error in refused["errors"]] == [pointer]
+    assert not Event.objects.exists()
+
+
 def test_a_disabled_endpoint_is_not_tried(alice: Person) -> None:
     created = create(alice, enabled=False)
     assert_problem(alice.client.post(f"/api/webhooks/{created['id']}/test"), 409, "webhook_disabled")
