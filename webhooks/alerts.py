@@ -26,7 +26,7 @@ _TEXT = """{organization} has a webhook endpoint at {host}:
 {sentence}
 """
 _SENTENCES = {
-    "webhook.failing": """No attempt has succeeded since {since}. Each delivery is tried again for three days.
+    "webhook.failing": """No attempt has succeeded since {since}. Deliveries are tried again meanwhile.
 If nothing succeeds, the endpoint is disabled at {disables_at}.""",
     "webhook.recovered": "An attempt succeeded. What failed for good in between can be recovered.",
     "webhook.disabled": """{reason_text} Nothing is delivered to it any more.

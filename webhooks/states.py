@@ -29,7 +29,7 @@ REASONS: dict[str, Reason] = {
         "No attempt has succeeded since.", "Look at the attempts of its deliveries. After five days it is disabled."
     ),
     Endpoint.Disabled.USER: Reason("It was disabled by a user.", "Enable it."),
-    Endpoint.Disabled.OPERATOR: Reason("An operator disabled it.", "Ask the operator."),
+    Endpoint.Disabled.OPERATOR: Reason("An operator disabled it.", "Ask the operator why before you enable it."),
     Endpoint.Disabled.GONE: Reason(
         "The receiver answered 410 Gone.", "Enable it once the URL is right, then recover what it missed."
     ),
