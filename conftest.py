@@ -27,12 +27,14 @@ from audit.tests.tampering import triggers_off
 from config import context
 from instances.models import Instance, Network
 from instances.states import State, Wanted
+from tests import conformance
 
 PASSWORD = "correct horse battery staple"  # noqa: S105 (only tests know it)
 _numbers = itertools.count(1)
 
 BCryptHasher.rounds = 4  # the least that bcrypt takes: a person is made in most tests
 settings.MIDDLEWARE = ["tests.conformance.Conformance", *settings.MIDDLEWARE]
+conformance.watch_events()
 settings.WHITENOISE_AUTOREFRESH = True  # looks for a static file when asked, where every new client would list all
 hypothesis.settings.register_profile(
     "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]

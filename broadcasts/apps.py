@@ -8,7 +8,9 @@ class BroadcastsConfig(AppConfig):
     def ready(self) -> None:
         from broadcasts import opt_outs, persons, triggers
         from messaging import contacts, receiving
+        from webhooks import catalogue
 
+        catalogue.sources.append("broadcasts.api.event_shapes")
         receiving.received.append(opt_outs.received)
         contacts.exporting.append(persons.exported)
         contacts.erasing.append(persons.erased)

@@ -139,15 +139,6 @@ def metrics() -> str:
     return "\n".join([*head, *rows, ""])
 
 
-def events() -> str:
-    """docs/events.md."""
-    from webhooks.catalogue import TYPES
-
-    head = ["# Event types", "", "Written by `docs/generate.py` from `webhooks/catalogue.py`. How they reach you:"]
-    head += ["[webhooks.md](webhooks.md).", "", "| type | when |", "|---|---|"]
-    return "\n".join([*head, *(f"| `{name}` | {sentence} |" for name, sentence in TYPES.items()), ""])
-
-
 def failures() -> str:
     """docs/failures.md."""
     from instances.whatsapp.failures import CODES, OUTCOMES, RULES
@@ -180,7 +171,6 @@ def failures() -> str:
 
 
 PAGES: dict[str, Callable[[], str]] = {
-    "events.md": events,
     "failures.md": failures,
     "metrics.md": metrics,
     "states.md": states,
@@ -190,8 +180,10 @@ PAGES: dict[str, Callable[[], str]] = {
     "openapi.json": openapi,
 }
 
-import message_pages  # noqa: E402  (beside this file)
+import event_pages  # noqa: E402  (beside this file)
+import message_pages  # noqa: E402
 
+PAGES["events.md"] = event_pages.page
 PAGES |= {f"messages/{type_}.md": partial(message_pages.page, type_) for type_ in message_pages.INTRODUCTIONS}
 
 if __name__ == "__main__":

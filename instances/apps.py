@@ -14,10 +14,11 @@ class InstancesConfig(AppConfig):
         from instances.selectors import check_workers, count, known
         from instances.suspension import reconnect_all, stop_all
         from subscriptions.selectors import instance_counters
-        from webhooks import handlers
+        from webhooks import catalogue, handlers
 
         health.checks["session_workers"] = check_workers
         instance_counters.append(count)
+        catalogue.sources.append("instances.api.event_shapes")
         handlers.instance_checks.append(instance)
         metrics.readings.update(READINGS)
         known_instances.append(known)

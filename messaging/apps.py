@@ -22,8 +22,10 @@ class MessagingConfig(AppConfig):
         from messaging.accepting import preparing
         from messaging.metrics import READINGS
         from messaging.sending import holds
+        from webhooks import catalogue
 
         attachments.modules += ["messaging.sending.lanes", "messaging.chats.live", "messaging.receiving.downloads"]
+        catalogue.sources.append("messaging.api.event_shapes")
         handlers.prepared.append(preparing.prepared)
         handlers.settled.append(preparing.settled)
         metrics.readings.update(READINGS)

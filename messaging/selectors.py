@@ -15,7 +15,8 @@ def person(phone: str | None, lid: str | None, name: str | None = None) -> dict[
     return {"id": f"{phone}@{PHONE}" if phone else lid, "phone": phone, "lid": lid, "name": name or None}
 
 
-def _chat(message: Message) -> dict[str, Any]:
+def chat(message: Message) -> dict[str, Any]:
+    """The chat of a message, named as people are."""
     user, _, server = message.chat.partition("@")
     if server in (PHONE, LID):
         return person(user if server == PHONE else None, message.chat_lid)
@@ -39,9 +40,9 @@ def message_data(message: Message, instance: Instance) -> dict[str, Any]:
         "instance": instance.id,
         "direction": message.direction,
         "status": message.status,
-        "chat": _chat(message),
+        "chat": chat(message),
         "from": other,
-        "to": me if inbound else _chat(message),
+        "to": me if inbound else chat(message),
         "type": message.type,
         **({} if message.revoked_at else {message.type: message.content, **message.attributes}),
         "client_ref": message.client_ref,

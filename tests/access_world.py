@@ -24,6 +24,7 @@ from media.models import Media
 from messaging.models import Chat, Erasure, Message
 from phones.models import VirtualPhone
 from phones.tests.numbers import new_number
+from tests.conformance import Arbitrary
 from webhooks.events import Draft, append
 from webhooks.models import Delivery, Endpoint, Replay
 
@@ -118,7 +119,7 @@ class Tenant:
         return Objects(instance, message, chat, erasure, endpoint, *hearing, media, *self._audience(instance))
 
     def _hearing(self, endpoint: Endpoint, instance: Instance) -> tuple[Delivery, Replay]:
-        draft = Draft(self.organization.id, instance.id, instance.network, "message.received", {})
+        draft = Draft(self.organization.id, instance.id, instance.network, "message.received", Arbitrary())
         (event,) = append([draft])
         delivery = Delivery.objects.get(endpoint=endpoint)
         Delivery.objects.filter(pk=delivery.pk).update(state="failed", next_attempt_at=None)

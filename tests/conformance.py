@@ -1,4 +1,4 @@
-"""Holds every answer of every test against the description of the API."""
+"""Holds every answer and every event of every test against the description of the API."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ import jsonschema_rs
 from django.http import HttpRequest, HttpResponse
 
 from config.api.openapi import document
+from webhooks import catalogue, events
+from webhooks.api.event_types import schema_of
+from webhooks.models import Event
 
 _PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 
@@ -60,3 +63,35 @@ def _validator(path: str, method: str, status: int, media_type: str) -> jsonsche
     assert described is not None
     schema = {**described["content"][media_type]["schema"], "components": document()["components"]}
     return jsonschema_rs.Draft202012Validator(schema, validate_formats=True)
+
+
+# --- events ---------------------------------------------------------------------------------
+
+
+class Arbitrary(dict[str, Any]):
+    """Data of an event that stands for any, in tests of the log itself."""
+
+
+def watch_events() -> None:
+    """Have every event held against the schema of its type before it is written."""
+    write = events._row
+
+    def checked(event: Event) -> tuple[Any, ...]:
+        arbitrary = isinstance(event.data, Arbitrary)
+        row = write(event)
+        if not arbitrary:
+            check_event(event.type, event.data)
+        return row
+
+    events._row = checked
+
+
+def check_event(type_: str, data: Any) -> None:
+    """Raises AssertionError for data that is not as the catalogue describes it."""
+    for error in _of_event(type_).iter_errors(data):
+        raise AssertionError(f"an event {type_} is not as described: {error}")
+
+
+@cache
+def _of_event(type_: str) -> jsonschema_rs.Draft202012Validator:
+    return jsonschema_rs.Draft202012Validator(schema_of(catalogue.contents()[type_].shape), validate_formats=True)

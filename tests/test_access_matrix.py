@@ -220,6 +220,7 @@ ROWS = [
     Row("GET /api/webhooks/{endpoint_id}/replays", "webhooks", "200", "endpoint"),
     Row("GET /api/webhooks/{endpoint_id}/replays/{replay_id}", "webhooks", "200", "endpoint"),
     Row("DELETE /api/webhooks/{endpoint_id}/replays/{replay_id}", "webhooks", "204", "endpoint"),
+    Row("GET /api/event-types", "", "200"),
     Row("GET /api/events", "read", "200"),
     Row("GET /api/events?instance={instance_id}", "read", "200", "instance"),
     Row("POST /api/events/ticket", "read", "201"),

@@ -51,6 +51,7 @@ from media.models import Media
 from messaging.kinds.rules import CODES
 from messaging.models import Message
 from phones.tests.numbers import new_number
+from tests.conformance import Arbitrary
 from webhooks.events import Draft, append
 from webhooks.models import Delivery, Endpoint
 
@@ -184,7 +185,7 @@ def world(alice: Person, instance: Instance, sandbox: Callable[..., Any]) -> Wor
     ids = {"instance_id": instance.id, "endpoint_id": endpoint.id, "message_id": message.id, "phone": phone}
     ids["media_id"] = media.id
     with transaction.atomic():
-        append([Draft(alice.organization.id, instance.id, instance.network, "message.received", {})])
+        append([Draft(alice.organization.id, instance.id, instance.network, "message.received", Arbitrary())])
     ids["delivery_id"] = Delivery.objects.get().id
     ids |= _audience(alice, instance)
     token = issue_tokens(user=alice.user).access

@@ -1,4 +1,12 @@
+from typing import Any
+
 from django.apps import AppConfig
+
+
+def _describe(document: dict[str, Any]) -> None:
+    from webhooks.api.event_types import describe
+
+    describe(document)
 
 
 class WebhooksConfig(AppConfig):
@@ -7,8 +15,11 @@ class WebhooksConfig(AppConfig):
     def ready(self) -> None:
         from accounts import mail
         from config import metrics
-        from webhooks import alerts
+        from config.api import openapi
+        from webhooks import alerts, catalogue
         from webhooks.metrics import READINGS
 
         mail.texts.update(alerts.TEXTS)
+        catalogue.sources.append("webhooks.api.event_shapes")
+        openapi.additions.append(_describe)
         metrics.readings.update(READINGS)

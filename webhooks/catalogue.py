@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import msgspec
+
+# Of the data of every type. New fields may come at any time; what breaks readers gets a number of its own.
+VERSION = 1
 
 TYPES: dict[str, str] = {
     "instance.created": "An instance was created.",
@@ -46,6 +54,30 @@ TYPES: dict[str, str] = {
     "webhook.disabled": "A webhook endpoint was disabled, but not by one of its users; `data` has the reason.",
     "webhook.test": "Somebody tries a webhook endpoint. No other endpoint gets it.",
 }
+
+# They have no instance. Those of broadcasts and opt-outs may have none either.
+OF_ORGANIZATION = frozenset({"subscription.usage", *(name for name in TYPES if name.startswith("webhook."))})
+
+
+class Content(NamedTuple):
+    """What ``data`` of a type looks like, and an example of it."""
+
+    shape: type[msgspec.Struct]
+    example: Mapping[str, Any]
+
+
+# Modules with an EVENTS: Content by type. Added at start-up by the floors that write the events, loaded when asked for.
+sources: list[str] = []
+
+
+@cache
+def contents() -> Mapping[str, Content]:
+    """Of every type, in the order of TYPES."""
+    found: dict[str, Content] = {}
+    for name in sources:
+        found |= import_module(name).EVENTS
+    return {type_: found[type_] for type_ in TYPES}
+
 
 GROUPS = frozenset(f"{name.partition('.')[0]}.*" for name in TYPES)
 

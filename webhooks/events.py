@@ -10,12 +10,11 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, NamedTuple
 
-import orjson
 from django.db import connection, transaction
 
 from accounts.models import Organization
 from config import bulk
-from webhooks import announcer
+from webhooks import announcer, truncation
 from webhooks.catalogue import TYPES
 from webhooks.models import Counter, Delivery, Endpoint, Event, stream_of
 
@@ -59,7 +58,7 @@ def append(drafts: Sequence[Draft], *, only_to: str | None = None) -> list[Event
     Each stream's sequence grows by one per event without gaps. The counters of all streams concerned
     stay locked until the transaction ends, so append late and once per transaction. After the commit the
     listeners are told from another thread: a broker or Redis that is away neither slows nor fails the
-    caller. Four statements, however many drafts.
+    caller. Data that would make an event too large is cut. Four statements, however many drafts.
 
     Raises ValueError for an unknown type.
     """
@@ -83,6 +82,7 @@ def append(drafts: Sequence[Draft], *, only_to: str | None = None) -> list[Event
 
 
 def _row(event: Event) -> tuple[Any, ...]:
+    event.data, data = truncation.encode(event.data)
     return (
         event.id,
         event.organization_id,
@@ -91,7 +91,7 @@ def _row(event: Event) -> tuple[Any, ...]:
         event.type,
         event.sequence,
         event.timestamp,
-        orjson.dumps(event.data).decode(),
+        data.decode(),
     )
 
 

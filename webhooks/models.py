@@ -124,6 +124,7 @@ class Event(models.Model):
         return {
             "id": self.id,
             "type": self.type,
+            "version": catalogue.VERSION,
             "timestamp": timestamp.replace("+00:00", "Z"),
             "instance": self.instance_id,
             "sequence": self.sequence,

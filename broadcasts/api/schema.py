@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 from drf_spectacular.extensions import OpenApiSerializerFieldExtension
 from drf_spectacular.utils import Direction
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from broadcasts.api import opt_out_views, serializers, template_views, views
 from broadcasts.importing import MAX_ERRORS, MAX_RECIPIENTS
@@ -133,6 +133,7 @@ class Broadcast(Shape):
     created_at: Moment
     started_at: Moment | None
     ended_at: Moment | None
+    truncated: Annotated[bool, Meta(description="In events: long texts and lists are cut.")] | UnsetType = UNSET
 
 
 _Errors = Annotated[
@@ -141,7 +142,7 @@ _Errors = Annotated[
 ]
 
 
-class NewBroadcast(Broadcast):
+class NewBroadcast(Broadcast, kw_only=True):
     errors: _Errors
 
 

@@ -27,6 +27,12 @@ def _choices(kind: type) -> dict[str, Any]:
     raise NotImplementedError(kind)
 
 
+def schema_components(kinds: Iterable[Any], reference: str = REF) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """References to the schemas of structs, and all schemas by name; ``reference`` has a place for the ``name``."""
+    found, components = msgspec.json.schema_components(kinds, schema_hook=_choices, ref_template=reference)
+    return list(found), dict(components)
+
+
 class StructSchema(OpenApiSerializerExtension):
     """msgspec structs, as bodies and as answers; the structs inside become components of their own.
 
@@ -45,9 +51,7 @@ class StructSchema(OpenApiSerializerExtension):
     def map_serializer(self, auto_schema: openapi.AutoSchema, direction: Direction) -> dict[str, Any]:
         """Raises ValueError for two structs of one name."""
         kinds = getattr(self.target, "alternatives", ())
-        _, components = msgspec.json.schema_components(
-            [*kinds] or [self.target], schema_hook=_choices, ref_template=REF
-        )
+        _, components = schema_components([*kinds] or [self.target])
         name = self.get_name(auto_schema, direction)
         if kinds:
             components[name] = _one_of(self.target, kinds, components)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from http import HTTPStatus
 from importlib import import_module
@@ -317,6 +317,9 @@ def entry_points() -> list[EntryPoint]:
     return found
 
 
+# What apps have to say beside their operations: each may add to the document.
+additions: list[Callable[[dict[str, Any]], None]] = []
+
 _building = Lock()
 
 
@@ -331,4 +334,6 @@ def _document() -> dict[str, Any]:
     schema = Generator().get_schema(request=None, public=True)
     schema["tags"] = [tag._asdict() for tag in _tags()]
     schema["components"] |= {"headers": HEADERS, "parameters": PARAMETERS, "responses": _share_responses(schema)}
+    for add in additions:
+        add(schema)
     return cast("dict[str, Any]", json.loads(json.dumps(schema)))

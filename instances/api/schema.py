@@ -24,8 +24,8 @@ class ColdHold(Shape):
     waiting: Annotated[int, Meta(description="How many are held.")]
 
 
-class Instance(Shape):
-    """A WhatsApp number of one organization."""
+class InstanceInEvents(Shape):
+    """A WhatsApp number of one organization, as events tell of it."""
 
     id: InstanceId
     name: str
@@ -44,6 +44,11 @@ class Instance(Shape):
     connected_at: Annotated[Moment, Meta(description="The last time the number came online.")] | None
     created_at: Moment
     settings: Settings
+
+
+class Instance(InstanceInEvents):
+    """A WhatsApp number of one organization."""
+
     cold_hold: Annotated[ColdHold | None, Meta(description="Not null: WhatsApp refuses messages to new contacts.")]
 
 

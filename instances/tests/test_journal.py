@@ -26,6 +26,7 @@ from instances.holding.writer import Item, Writer, Written
 from instances.models import Instance, Worker
 from instances.services import draft
 from instances.whatsapp.news import HistoryBlob
+from tests.conformance import Arbitrary
 from webhooks.models import Event
 
 
@@ -173,7 +174,7 @@ class Blobs:
         for item in items:
             if item.value.data in self.bad:
                 raise self.bad[item.value.data]
-        drafts = [draft(held[one.instance_id], "instance.qr", {"said": one.value.data.decode()}) for one in items]
+        drafts = [draft(held[one.instance_id], "instance.qr", Arbitrary(said=one.value.data.decode())) for one in items]
         return Written([None] * len(items), drafts)
 
     def written(self) -> list[str]:

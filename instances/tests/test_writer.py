@@ -15,6 +15,7 @@ from instances.holding.handlers import HANDLERS, Release
 from instances.holding.writer import GROUP_SIZE, Item, LeaseLost, Writer, Written
 from instances.models import Instance, Worker
 from instances.services import draft
+from tests.conformance import Arbitrary
 from webhooks.models import Event
 
 
@@ -42,7 +43,7 @@ class Notes:
         if self.database_away:
             self.database_away -= 1
             raise OperationalError("the database is away")
-        drafts = [draft(held[item.instance_id], "instance.qr", {"number": item.value.number}) for item in items]
+        drafts = [draft(held[item.instance_id], "instance.qr", Arbitrary(number=item.value.number)) for item in items]
         Instance.objects.filter(pk=items[0].instance_id).update(detail=str(numbers[-1]))
         if self.bad & set(numbers):
             raise ValueError("a bad number")

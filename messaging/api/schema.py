@@ -130,6 +130,7 @@ class Message(Shape):
     event_response: shapes.EventResponseContent | UnsetType = UNSET
     unsupported: shapes.UnsupportedContent | UnsetType = UNSET
     undecryptable: shapes.UndecryptableContent | UnsetType = UNSET
+    truncated: Annotated[bool, Meta(description="In events: long texts and lists are cut.")] | UnsetType = UNSET
 
 
 class Reacted(Shape):

@@ -23,7 +23,7 @@ from messaging.chats.reading import ReadUpTo, read_up_to
 from messaging.models import EarlyReceipt, MemberReceipt, Message
 from messaging.progress import Progress, take_early
 from messaging.receiving import groups
-from messaging.selectors import person
+from messaging.selectors import chat, person
 from messaging.states import Direction, Status
 from webhooks.events import Draft
 
@@ -144,7 +144,7 @@ def _told(one: _News, row: MemberReceipt) -> Draft:
         "message_id": one.message.pk,
         "wa_id": one.message.wa_id,
         "client_ref": one.message.client_ref,
-        "chat": one.message.chat,
+        "chat": chat(one.message),
         "member": person(row.phone, row.lid),
         "status": one.kind,
         "at": iso(one.at),

@@ -11,6 +11,7 @@ from instances.services import draft
 from messaging.models import Message
 from messaging.tests.test_send import send
 from subscriptions.models import Meter
+from tests.conformance import Arbitrary
 from webhooks import events
 
 pytestmark = pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer at a time")
@@ -29,7 +30,7 @@ def test_a_send_that_the_database_gives_up_in_a_deadlock_is_tried_again(
 
     def take_the_locks_in_the_wrong_order() -> None:
         with transaction.atomic():
-            events.append([draft(instance, "instance.qr", {})])
+            events.append([draft(instance, "instance.qr", Arbitrary())])
             locked.set()
             wait_for(somebody_waits)
             Meter.objects.filter(organization=alice.organization).update(used=7)

@@ -182,7 +182,7 @@ def test_a_refusal_holds_cold_messages_and_no_others(
 ) -> None:
     make_message(held, chat=CARLA, direction="inbound", status="received")
     cold = [make_message(held, chat=DORA), make_message(held, chat=DORA)]
-    stranger = make_message(held, chat="1@s.whatsapp.net")
+    stranger = make_message(held, chat="15550100001@s.whatsapp.net")
     assert number.run(REFUSED) == [(DORA, "held")]
     assert statuses() == ["held"] * 3
     make_message(held, chat=CARLA)
@@ -210,16 +210,16 @@ def test_one_message_finds_out_whether_the_hold_is_over(
 ) -> None:
     settings(held, cold_contacts={"first_hold_seconds": 100, "longest_hold_seconds": 300})
     for n in range(3):
-        make_message(held, chat=f"{n}@s.whatsapp.net")
+        make_message(held, chat=f"1555010000{n}@s.whatsapp.net")
     lengths = []
     for _ in range(4):
-        assert number.run(REFUSED) == [(("0@s.whatsapp.net"), "held")]
+        assert number.run(REFUSED) == [("15550100000@s.whatsapp.net", "held")]
         lengths.append(SendingState.objects.get().cold_seconds)
         assert statuses() == ["held"] * 3
         over(held)
         number = Number(number.held)
     assert lengths == [100, 200, 300, 300]
-    assert number.run() == [(f"{n}@s.whatsapp.net", "sent") for n in range(3)]
+    assert number.run() == [(f"1555010000{n}@s.whatsapp.net", "sent") for n in range(3)]
     assert types().count("instance.cold_hold_ended") == 1
     assert SendingState.objects.get().cold_since is None
     make_message(held, chat=DORA)
@@ -238,13 +238,13 @@ def test_the_owner_can_have_a_held_message_tried_at_once(
 ) -> None:
     assert resume(alice, held) is None
     for n in range(3):
-        make_message(held, chat=f"{n}@s.whatsapp.net")
+        make_message(held, chat=f"1555010000{n}@s.whatsapp.net")
     number.run(REFUSED)
     assert number.run() == []
     assert_problem(charlie.client.post(f"/api/instances/{held.id}/cold-hold/resume"), 404, "not_found")
     assert resume(alice, held)["waiting"] == 3
     number.policy.nudge()
-    assert number.run() == [(f"{n}@s.whatsapp.net", "sent") for n in range(3)]
+    assert number.run() == [(f"1555010000{n}@s.whatsapp.net", "sent") for n in range(3)]
     assert types().count("instance.cold_hold_ended") == 1
     assert resume(alice, held) is None
 
@@ -270,14 +270,14 @@ def test_a_first_message_after_the_hold_finds_out_as_well(
     Message.objects.update(status="cancelled")
     over(held)
     for n in range(3):
-        make_message(held, chat=f"{n}@s.whatsapp.net")
+        make_message(held, chat=f"1555010000{n}@s.whatsapp.net")
     assert len(Number(number.held).run()) == 3
     assert "instance.cold_hold_ended" in types()
 
 
 def test_who_writes_gets_what_was_held_for_them(number: Number, held: Instance, make_message: MakeMessage) -> None:
     make_message(held, chat=DORA)
-    make_message(held, chat="1@s.whatsapp.net")
+    make_message(held, chat="15550100001@s.whatsapp.net")
     number.run(REFUSED)
     make_message(held, chat=DORA, direction="inbound", status="received")
     number.policy.seen(inbound(DORA))

@@ -168,7 +168,7 @@ def test_what_has_left_or_ended_cannot_be_cancelled(alice: Person, instance: Ins
 @pytest.mark.django_db
 def test_an_album_is_cancelled_with_what_of_it_has_not_left(instance: Instance, make_message: MakeMessage) -> None:
     album = make_message(instance, type="album", content={})
-    left, waits = (make_message(instance, type="image", status=status) for status in ("sent", "preparing"))
+    left, waits = (make_message(instance, type="image", content={}, status=one) for one in ("sent", "preparing"))
     album.content = {"items": [{"message_id": one.id, "type": "image"} for one in (left, waits)]}
     album.save()
     scheduling.cancel(message=album)

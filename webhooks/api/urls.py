@@ -1,6 +1,6 @@
 from django.urls import path
 
-from webhooks.api import delivery_views, events, views
+from webhooks.api import delivery_views, event_types, events, views
 
 urlpatterns = [
     path("webhooks", views.EndpointsView.as_view()),
@@ -16,5 +16,6 @@ urlpatterns = [
     path("webhooks/<str:endpoint_id>/replays", delivery_views.ReplaysView.as_view()),
     path("webhooks/<str:endpoint_id>/replays/<str:replay_id>", delivery_views.ReplayView.as_view()),
     path("events", events.EventsView.as_view()),
+    path("event-types", event_types.EventTypesView.as_view()),
     path("events/ticket", views.TicketView.as_view()),
 ]

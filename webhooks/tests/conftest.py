@@ -19,6 +19,7 @@ from django.db import connection
 from accounts.sessions import issue_tokens
 from config.ids import new_id
 from conftest import Person
+from tests.conformance import Arbitrary
 from webhooks.dispatcher import Dispatcher
 from webhooks.events import Draft
 from webhooks.models import Endpoint
@@ -128,7 +129,8 @@ def draft(alice: Person) -> Callable[..., Draft]:
 
     def make(**fields: Any) -> Draft:
         default = Draft(alice.organization.id, instance, "sandbox", "message.received", {"text": "hello"})
-        return default._replace(**fields)
+        found = default._replace(**fields)
+        return found._replace(data=Arbitrary(found.data))
 
     return make
 

@@ -35,7 +35,7 @@ def test_what_is_returned_is_what_is_stored(db: Any, draft: Any) -> None:
 def test_the_payload_has_the_documented_fields_and_a_time_in_milliseconds(db: Any, draft: Any) -> None:
     (event,) = append([draft()])
     payload = orjson.loads(event.encoded())
-    assert list(payload) == ["id", "type", "timestamp", "instance", "sequence", "data"]
+    assert list(payload) == ["id", "type", "version", "timestamp", "instance", "sequence", "data"]
     assert payload["timestamp"] == event.timestamp.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
     assert payload["id"].startswith("evt_")
 
