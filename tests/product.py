@@ -171,17 +171,17 @@ def register(address: str) -> Api:
 
 
 class Receiver:
-    """A webhook receiver on loopback; `deliveries` holds (headers, body) as they came."""
+    """A webhook receiver on loopback; `deliveries` holds (headers, body) as they came, ``status`` gives the answer."""
 
     def __init__(self) -> None:
         self.deliveries: queue.Queue[tuple[dict[str, str], bytes]] = queue.Queue()
-        deliveries = self.deliveries
+        deliveries, receiver = self.deliveries, self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 deliveries.put(({name.lower(): value for name, value in self.headers.items()}, body))
-                self.send_response(204)
+                self.send_response(receiver.status(body))
                 self.end_headers()
 
             def log_message(self, *_: Any) -> None:
@@ -190,6 +190,9 @@ class Receiver:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         self.url = f"http://127.0.0.1:{self._server.server_port}/hook"
+
+    def status(self, body: bytes) -> int:
+        return 204
 
     def wait_for(self, type_: str, seconds: float = 20.0) -> tuple[dict[str, str], bytes, dict[str, Any]]:
         """The next delivery of an event of this type: headers, raw body, event."""

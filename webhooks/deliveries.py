@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import uuid
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -24,7 +25,7 @@ from webhooks.models import Attempt, Delivery, Endpoint
 
 MAX_RETRY_AFTER_SECONDS = 3600
 RESPONSE_BYTES = 20_000
-CLAIM_SECONDS = 60
+CLAIM_SECONDS = 20  # a worker that died is missed for so long
 # Where the order of chats is kept, a delivery that fails holds back those behind it, but no longer than this.
 HOLD_SECONDS = 15 * 60
 # The clock of the machine that wrote an event may be ahead of ours.
@@ -107,7 +108,7 @@ def _due(endpoint_id: str, now: datetime, limit: int, *, replay: bool) -> list[D
         replay=replay,
         next_attempt_at__isnull=False,  # true of all that are pending, but so the planner sees that the index fits
         next_attempt_at__lte=now + _CLOCK_SKEW,
-    )
+    ).filter(Q(next_attempt_at__lte=now) | Q(next_attempt_at=F("event__timestamp")))
     return list(rows.select_related("event").order_by("next_attempt_at", "event__sequence")[:limit])
 
 
@@ -131,7 +132,7 @@ def _not_held_back(endpoint_id: str, rows: Sequence[Delivery], now: datetime) ->
     ):
         if due and first and (until := min(due, first + timedelta(seconds=HOLD_SECONDS))) > now:
             blocking.setdefault(lane, []).append((sequence, until))
-    found = []
+    found, held = [], defaultdict[datetime, list[str]](list)
     for row in rows:
         held_until = max(
             (at for sequence, at in blocking.get(row.lane, ()) if sequence < row.event.sequence), default=None
@@ -139,7 +140,9 @@ def _not_held_back(endpoint_id: str, rows: Sequence[Delivery], now: datetime) ->
         if held_until is None:
             found.append(row)
         else:
-            Delivery.objects.filter(pk=row.pk, state=Delivery.State.PENDING).update(next_attempt_at=held_until)
+            held[held_until].append(row.pk)
+    for at, delivery_ids in held.items():
+        Delivery.objects.filter(pk__in=delivery_ids, state=Delivery.State.PENDING).update(next_attempt_at=at)
     return found
 
 

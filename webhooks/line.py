@@ -23,6 +23,7 @@ MAX_REST_SECONDS = 60.0
 _BATCH = 100
 _LOW = 50
 _RECORD_SECONDS = 0.2  # results are written together, but no later than this
+_RENEW_SECONDS = deliveries.CLAIM_SECONDS / 4
 
 
 @dataclass
@@ -189,17 +190,18 @@ class Line:
 
     async def _wait(self) -> None:
         """For something to do: results that have waited long enough, an idle place, news."""
-        left = self._recorded + _RECORD_SECONDS - time.monotonic() if self._outcomes or self._unused else None
+        seconds = _RECORD_SECONDS if self._outcomes or self._unused else _RENEW_SECONDS
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._changed.wait(), None if left is None else max(0.0, left))
+            async with asyncio.timeout(max(0.0, self._recorded + seconds - time.monotonic())):
+                await self._changed.wait()
         self._changed.clear()
 
     async def _record(self) -> None:
-        if not (self._outcomes or self._unused):
-            self._recorded = time.monotonic()
-            return
-        is_due = time.monotonic() - self._recorded >= _RECORD_SECONDS or len(self._outcomes) >= _BATCH
-        if self._workers and not is_due:
+        """Write what there is, and renew the claim, when it is time."""
+        has_news = bool(self._outcomes or self._unused)
+        elapsed = time.monotonic() - self._recorded
+        is_due = len(self._outcomes) >= _BATCH or elapsed >= (_RECORD_SECONDS if has_news else _RENEW_SECONDS)
+        if not is_due and (self._workers or not has_news):
             return
         outcomes, unused = self._outcomes, self._unused
         last = not (self._workers or self._waiting) and (self._is_leaving or not (self._look or unused))
