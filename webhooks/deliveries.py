@@ -122,34 +122,41 @@ def _taken(endpoint_id: str) -> QuerySet[Delivery]:
 
 
 def _not_held_back(endpoint_id: str, rows: Sequence[Delivery], now: datetime) -> list[Delivery]:
-    """Those before which nothing of their lane has failed and waits; the others are due when that is, or lets go."""
+    """Those with nothing of their lane before them that has failed and is open; in the order of their sequence.
+
+    The others become due with what holds them back, or when it has done so for HOLD_SECONDS.
+    """
     failed = Delivery.objects.filter(
         endpoint_id=endpoint_id, next_attempt_at__isnull=False, attempt_count__gt=0, lane__in={row.lane for row in rows}
     ).exclude(lane="")
-    blocking: dict[str, list[tuple[int, datetime]]] = {}
-    for lane, sequence, due, first in failed.annotate(first=Min("attempts__at")).values_list(
-        "lane", "event__sequence", "next_attempt_at", "first"
+    blocking: dict[str, list[tuple[str, int, datetime]]] = defaultdict(list)
+    for delivery_id, lane, sequence, due, first in failed.annotate(first=Min("attempts__at")).values_list(
+        "pk", "lane", "event__sequence", "next_attempt_at", "first"
     ):
-        if due and first and (until := min(due, first + timedelta(seconds=HOLD_SECONDS))) > now:
-            blocking.setdefault(lane, []).append((sequence, until))
-    found, held = [], defaultdict[datetime, list[str]](list)
-    for row in rows:
-        held_until = max(
-            (at for sequence, at in blocking.get(row.lane, ()) if sequence < row.event.sequence), default=None
-        )
-        if held_until is None:
-            found.append(row)
+        lets_go = (first or now) + timedelta(seconds=HOLD_SECONDS)
+        if due and lets_go > now:
+            blocking[lane].append((delivery_id, sequence, min(due, lets_go)))
+    found, taken, held = [], set[str](), defaultdict[datetime, list[str]](list)
+    for row in sorted(rows, key=lambda row: row.event.sequence):
+        before = [at for pk, sequence, at in blocking[row.lane] if sequence < row.event.sequence and pk not in taken]
+        if before:
+            held[max(before)].append(row.pk)
         else:
-            held[held_until].append(row.pk)
+            found.append(row)
+            taken.add(row.pk)
     for at, delivery_ids in held.items():
         Delivery.objects.filter(pk__in=delivery_ids, state=Delivery.State.PENDING).update(next_attempt_at=at)
     return found
 
 
 class Recorded(NamedTuple):
-    """``go_on`` is False if there is no reason to; ``due`` is told with the last record, None if nothing is open."""
+    """``go_on`` is False if there is no reason to; ``due`` is told with the last record, None if nothing is open.
+
+    Not ``claimed``: another process has the endpoint, and nothing was written.
+    """
 
     go_on: bool
+    claimed: bool = True
     due: datetime | None = None
 
 
@@ -165,7 +172,7 @@ def record(
         until = None if last else timezone.now() + timedelta(seconds=CLAIM_SECONDS)
         mine = Endpoint.objects.filter(pk=endpoint_id, claim=claim)
         if not mine.update(claim=None if last else claim, claimed_until=until):
-            return Recorded(go_on=False)
+            return Recorded(go_on=False, claimed=False)
         Attempt.objects.bulk_create(_attempt(outcome) for outcome in outcomes)
         _move([o.job.delivery_id for o in outcomes if o.succeeded], Delivery.State.SUCCEEDED, None)
         for outcome in outcomes:
@@ -177,7 +184,7 @@ def record(
             given_back.update(state=Delivery.State.PENDING)
         go_on = _note(endpoint_id, outcomes)
         # Who was refused the claim while we had it counts on this look after it was given up.
-        return Recorded(go_on, next_due_at(endpoint_id) if last else None)
+        return Recorded(go_on, due=next_due_at(endpoint_id) if last else None)
 
 
 def _note(endpoint_id: str, outcomes: Sequence[Outcome]) -> bool:

@@ -165,7 +165,23 @@ def _since(started: float) -> int:
     return round((time.monotonic() - started) * 1000)
 
 
-@lru_cache(maxsize=1)
+_making = threading.Lock()
+
+
 def dispatcher() -> Dispatcher:
     """The dispatcher of this process."""
+    with _making:  # the first tasks of a worker run at the same time
+        return _dispatcher()
+
+
+@lru_cache(maxsize=1)
+def _dispatcher() -> Dispatcher:
     return Dispatcher()
+
+
+def finish() -> None:
+    """Stop the dispatcher of this process, if it has one. Idempotent."""
+    with _making:
+        if _dispatcher.cache_info().currsize:
+            _dispatcher().stop()
+            _dispatcher.cache_clear()

@@ -125,7 +125,9 @@ class Line:
 
     @property
     def _is_leaving(self) -> bool:
-        return self._over or self.around.stopping or self.pace.rest_seconds > 0
+        """For good: once it is true it stays so."""
+        self._over = self._over or self.around.stopping or self.pace.rest_seconds > 0
+        return self._over
 
     async def _take(self) -> None:
         self._look, self.released = False, False
@@ -211,5 +213,5 @@ class Line:
         self._held &= {outcome.job.lane for outcome in self._outcomes}
         self._look = self._look or bool(unused)
         self._over = self._over or not done.go_on
-        self.released, self.due = last and not self._over, done.due
+        self.released, self.due = last and done.claimed, done.due
         self._recorded = time.monotonic()

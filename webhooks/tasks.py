@@ -7,7 +7,7 @@ from celery.signals import worker_shutdown
 from django.utils import timezone
 
 from webhooks import announcer, deliveries, failing, pruning, replays
-from webhooks.dispatcher import dispatcher
+from webhooks.dispatcher import dispatcher, finish
 
 
 @shared_task
@@ -47,6 +47,4 @@ def prune() -> None:
 
 @worker_shutdown.connect
 def finish_deliveries(**_: Any) -> None:
-    if dispatcher.cache_info().currsize:
-        dispatcher().stop()
-        dispatcher.cache_clear()
+    finish()

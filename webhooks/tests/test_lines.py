@@ -11,6 +11,7 @@ import orjson
 import pytest
 from django.db import transaction
 from django.utils import timezone
+from pytest_django import Settings
 from standardwebhooks import Webhook
 
 from webhooks import line
@@ -94,6 +95,21 @@ def test_where_order_is_wanted_a_failure_holds_its_chat_back_and_no_other(
     assert chats(receiver) == ["1", "2"]
     wait_for(lambda: is_over(hook), 15)
     assert sequences(receiver, "1") == [1, 1, 2, 3]
+
+
+def test_order_is_kept_however_many_wait_and_however_often_it_fails(
+    dispatcher: Dispatcher, hook: Endpoint, receiver: Receiver, commit: Commit, settings: Settings
+) -> None:
+    settings.WEBHOOK_RETRY_SECONDS = [1] * 20
+    Endpoint.objects.update(ordering="chat")
+    receiver.answer = lambda number, path: (500 if number % 3 == 0 and number < 20 else 200, {}, b"")
+    for _ in range(6):
+        commit(*[str(number % 3) for number in range(50)])
+    dispatcher.wake(hook.id)
+    wait_for(lambda: is_over(hook), 60)
+    for chat in ("0", "1", "2"):
+        taken = list(dict.fromkeys(reversed(sequences(receiver, chat))))[::-1]  # the last attempt of each succeeded
+        assert taken == sorted(taken)
 
 
 def test_nothing_is_held_back_for_more_than_a_quarter_of_an_hour(
