@@ -86,7 +86,7 @@ def _check_origin(headers: dict[str, str]) -> None:
         return
     host = headers.get("host", "")
     own = validate_host(split_domain_port(host)[0], settings.ALLOWED_HOSTS)
-    if not own or urlsplit(origin).netloc.lower() != host.lower():
+    if not own or origin.lower() not in (f"http://{host}".lower(), f"https://{host}".lower()):
         raise Problem("origin_not_allowed", "Pages of this origin may not open sockets here; see CORS_ALLOWED_ORIGINS.")
 
 

@@ -78,6 +78,7 @@ async def test_a_limited_key_cannot_name_other_instances(alice: Person, key: str
         ("https://evil.example.com", "evil.example.com", False),  # a name that was led to our address
         ("http://127.0.0.1:9000", "127.0.0.1:8000", False),
         ("null", "api.example.com", False),
+        ("http://[", "[", False),
         ("", "", False),
     ],
 )
