@@ -90,7 +90,7 @@ def test_an_event_has_less_than_20_kilobytes_whatever_the_message(
     assert event.data["truncated"] is True
     assert event.data["id"] == row.id
     check_event(event.type, event.data)
-    assert Event.objects.get(pk=event.pk).encoded() == event.encoded()
+    assert Event.objects.get(pk=event.pk).payload() == event.payload()
 
 
 def test_what_fits_is_left_alone() -> None:
