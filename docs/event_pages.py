@@ -19,6 +19,7 @@ as JSON, with a JSON Schema of each type; the description of the API (`/api/sche
 - `version`: of what `data` looks like, 1 everywhere. New fields may come without notice: ignore what you do not know.
 - An event has less than 20 kB. Of what would be larger, long texts and lists are cut, and `data` has
   `"truncated": true`: `GET /api/messages/{id}` gives all of a message. Files are never in it: `GET /api/media/{id}`.
+- With `"test": true` in its `data` somebody tries a webhook endpoint, and nothing of it has happened.
 - When a person's data is erased, events that named the person keep their place; what is left of `data` names nobody and
   has `"erased": true`.
 """

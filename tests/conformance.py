@@ -88,6 +88,8 @@ def watch_events() -> None:
 
 def check_event(type_: str, data: Any) -> None:
     """Raises AssertionError for data that is not as the catalogue describes it."""
+    if data.get("test") is True and type_ != "webhook.test":  # any type may be tried with its example
+        data = {name: value for name, value in data.items() if name != "test"}
     for error in _of_event(type_).iter_errors(data):
         raise AssertionError(f"an event {type_} is not as described: {error}")
 

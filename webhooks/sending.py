@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from config.api.problems import Problem
-from webhooks import announcer, events
+from webhooks import announcer, catalogue, events
 from webhooks.models import Delivery, Endpoint
 
 TEST = "webhook.test"
@@ -24,10 +24,12 @@ def require_enabled(endpoint_id: str) -> None:
 def send_test(*, endpoint: Endpoint, type: str = TEST) -> Delivery:
     """Write a test event of the organization, delivered to this endpoint alone, whatever it wants.
 
-    Everybody who reads the log sees it. Raises Problem ``webhook_disabled``.
+    Of another type than ``webhook.test`` it has the data of the type's example. Everybody who reads the log sees it,
+    with ``"test": true`` in its data. Raises Problem ``webhook_disabled``.
     """
     require_enabled(endpoint.pk)
-    data = {"test": True, "webhook": endpoint.pk}
+    own = {"webhook": endpoint.pk} if type == TEST else catalogue.contents()[type].example
+    data = {**own, "test": True}
     draft = events.Draft(endpoint.organization_id, None, endpoint.network, type, data)
     (event,) = events.append([draft], only_to=endpoint.pk)
     return Delivery.objects.select_related("event").get(event=event, endpoint=endpoint)

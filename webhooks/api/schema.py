@@ -154,7 +154,7 @@ OPERATIONS: Operations = {
     ),
     views.TestView.post: Operation(
         "Send a test event",
-        "An event `webhook.test`, delivered like any other, to this endpoint alone and whatever it wants.",
+        "An event with `test: true` in its data, delivered as usual, but to this endpoint alone, whatever it wants.",
         body=TestInput,
         body_required=False,
         answers={202: Delivery},

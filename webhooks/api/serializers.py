@@ -127,7 +127,9 @@ class RotateSecretInput(Input):
 
 
 class TestInput(Input):
-    type = serializers.ChoiceField([sending.TEST], default=sending.TEST, help_text="The type of the event.")
+    type = serializers.ChoiceField(
+        list(catalogue.TYPES), default=sending.TEST, help_text="Another one has the data of its example."
+    )
 
 
 class DeliveriesQuery(Input):

@@ -7,6 +7,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from conftest import Person, assert_problem
+from webhooks.catalogue import TYPES, contents
 from webhooks.dispatcher import Dispatcher
 from webhooks.models import Delivery, Endpoint, Event
 from webhooks.tests.conftest import Receiver, wait_for
@@ -41,6 +42,17 @@ def test_a_test_event_belongs_to_the_network_of_its_endpoint(alice: Person, mode
     created = program.post("/api/webhooks", {"url": "https://example.org", "events": ["*"]}, format="json").json()
     assert program.post(f"/api/webhooks/{created['id']}/test").status_code == 202
     assert Event.objects.get().network == network
+
+
+@pytest.mark.parametrize("type_", TYPES)
+def test_any_type_is_tried_with_its_example_and_says_that_it_is_a_test(alice: Person, type_: str) -> None:
+    mine, other = create(alice, events=["webhook.test"]), create(alice)
+    answer = alice.client.post(f"/api/webhooks/{mine['id']}/test", {"type": type_}, format="json")
+    event = answer.json()["event"]
+    assert (answer.status_code, event["type"], event["instance"]) == (202, type_, None)
+    if type_ != "webhook.test":
+        assert event["data"] == {**contents()[type_].example, "test": True}
+    assert not Delivery.objects.filter(endpoint=other["id"]).exists()
 
 
 @pytest.mark.parametrize(("body", "pointer"), [({"type": "message.*"}, "/type"), ({"kind": "x"}, "/kind")])
