@@ -1,6 +1,6 @@
 """Thousands of events while processes are killed and the receivers fail: each reaches every reader.
 
-A long run: ``EVENT_MESSAGES=5000 SEED=7 make test T=tests/test_kills_events.py`` (about four events for a message).
+A long run: ``EVENT_MESSAGES=5000 SEED=7 make test T=tests/test_kills_events.py ARGS=-s`` (about four events for a message).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from stack.testing import RunningStack
 from tests.product import Api, Receiver, register, wait_for
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.only_with("postgres")]
-MESSAGES = int(os.environ.get("EVENT_MESSAGES", "300"))
+MESSAGES = int(os.environ.get("EVENT_MESSAGES", "150"))
 SEED = int(os.environ.get("SEED", "5"))
 VICTIMS = ("tasks", "web", "live", "valkey", "postgres")
 _BATCH = 50
