@@ -1,8 +1,9 @@
 """``python -m stack.both [PYTEST_ARGUMENT...]``: all tests, on SQLite and on PostgreSQL, at the same time.
 
-Four runs share the machine: the apps' own tests and those of the whole product, with either database. The latter
-mostly wait for processes, so the former get what they leave of the processor. Each run's output is shown when it has
-ended. What does not touch the database runs once, with SQLite.
+Five runs share the machine: the apps' own tests and those of the whole product, with either database; those that kill
+processes, most of them on PostgreSQL, are a run of their own there. The product's mostly wait for processes, so the
+apps' get what they leave of the processor. Each run's output is shown when it has ended. What does not touch the
+database runs once, with SQLite.
 """
 
 from __future__ import annotations
@@ -19,26 +20,28 @@ from typing import IO
 import pytest
 
 PRODUCT = ["stack", "tests"]  # where those of the whole product are: to collect the others takes as long as some run
-_NICE = {"apps": ["nice", "-n", "10"], "product": []}
-_AT_ONCE = {"apps": ["-n", "2", "--dist", "worksteal"], "product": []}
+_RUNS = (
+    ("product", "postgres"),
+    ("kills", "postgres"),
+    ("product,kills", "sqlite"),
+    ("apps", "postgres"),
+    ("apps", "sqlite"),
+)
+_NICE = ["nice", "-n", "10"]
+_AT_ONCE = ["-n", "2", "--dist", "worksteal"]
 
 
-def _command(stack: str, part: str, arguments: list[str]) -> list[str]:
-    run = [*_NICE[part], sys.executable, "-m", "pytest", f"--stack={stack}", f"--part={part}"]
-    return [*run, *_AT_ONCE[part], *arguments]
+def _command(part: str, stack: str, arguments: list[str], chosen: bool) -> list[str]:
+    run = [sys.executable, "-m", "pytest", f"--stack={stack}", f"--part={part}", *arguments]
+    if part == "apps":
+        return [*_NICE, *run, *_AT_ONCE]
+    return run if chosen else [*run, *PRODUCT]
 
 
 def main(arguments: list[str]) -> int:
     """The worst exit code of the runs. That a run has none of the chosen tests is an error if all have none."""
     chosen = any(not one.startswith("-") for one in arguments)
-    runs = [
-        (
-            f"{part} with {stack}",
-            _command(stack, part, arguments if chosen or part == "apps" else [*arguments, *PRODUCT]),
-        )
-        for part in ("product", "apps")
-        for stack in ("postgres", "sqlite")
-    ]
+    runs = [(f"{part} with {stack}", _command(part, stack, arguments, chosen)) for part, stack in _RUNS]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the runs end with us
     print(f"{len(runs)} runs of tests at once; each is reported when it has ended.", flush=True)
     codes: dict[str, int] = {}

@@ -23,7 +23,7 @@ _stop = contextlib.ExitStack()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("stack")
-    group.addoption("--part", choices=("apps", "product"), help="the apps' own tests, or those of the whole product")
+    group.addoption("--part", help="with commas: apps, product (what starts all of it), kills (what kills it, too)")
     group.addoption(
         "--stack",
         choices=("sqlite", "postgres"),
@@ -76,13 +76,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     part, stack = config.getoption("part"), config.getoption("stack")
     if part is None:
         return
-    left_out = {item for item in items if _part(item) != part or _database(item) not in ("", stack)}
+    parts = part.split(",")
+    left_out = {item for item in items if _part(item) not in parts or _database(item) not in ("", stack)}
     config.hook.pytest_deselected(items=list(left_out))
     items[:] = [item for item in items if item not in left_out]
 
 
 def _part(item: pytest.Item) -> str:
-    return "product" if item.get_closest_marker("end_to_end") or item.get_closest_marker("browser") else "apps"
+    if item.get_closest_marker("end_to_end") or item.get_closest_marker("browser"):
+        return "kills" if item.path.name.startswith("test_kills") else "product"
+    return "apps"
 
 
 def _database(item: pytest.Item) -> str:
@@ -90,7 +93,7 @@ def _database(item: pytest.Item) -> str:
     if marker := item.get_closest_marker("only_with"):
         return str(marker.args[0])
     fixtures = {"db", "transactional_db"} & set(getattr(item, "fixturenames", ()))
-    touches = fixtures or item.get_closest_marker("django_db") or _part(item) == "product"
+    touches = fixtures or item.get_closest_marker("django_db") or _part(item) != "apps"
     return "" if touches else "sqlite"  # pytest-django keeps such a test from any database
 
 
