@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -23,7 +24,6 @@ from standardwebhooks import Webhook
 
 from config import egress, metrics
 from config.api.health import project_version
-from config.ids import new_id
 from webhooks import deliveries
 from webhooks.blocking import closing_connections
 from webhooks.deliveries import Batch, Job, Outcome
@@ -116,7 +116,7 @@ class Dispatcher:
 
     async def attempt(self, batch: Batch, job: Job) -> Outcome:
         """POST the event once; never raises."""
-        at, started, request_id = timezone.now(), time.monotonic(), new_id("req")
+        at, started, request_id = timezone.now(), time.monotonic(), f"req_{uuid.uuid4().hex}"
         try:
             reply = await self._client.post(batch.url, headers=_headers(batch, job, at, request_id), content=job.body)
         except (egress.EgressError, egress.InvalidUrl) as error:
