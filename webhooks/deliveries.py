@@ -35,7 +35,8 @@ _CLOCK_SKEW = timedelta(seconds=2)
 class Job(NamedTuple):
     """One delivery to be attempted now; ``attempt_count`` attempts were made before.
 
-    Jobs of one ``lane`` (a chat, or what an instance has beside its chats) are attempted one after the other.
+    Jobs of one ``lane`` (a chat, or what an instance has beside its chats) are attempted one after the other; if
+    ``in_order``, one that fails holds back those behind it.
     """
 
     delivery_id: str
@@ -44,6 +45,7 @@ class Job(NamedTuple):
     event_at: datetime
     body: bytes
     lane: str
+    in_order: bool = False
 
 
 class Batch(NamedTuple):
@@ -114,7 +116,8 @@ def _due(endpoint_id: str, now: datetime, limit: int, *, replay: bool) -> list[D
 
 def _job(row: Delivery) -> Job:
     event = row.event
-    return Job(row.id, row.attempt_count, event.id, event.timestamp, event.encoded(), row.lane or event.lane)
+    lane = row.lane or event.lane
+    return Job(row.id, row.attempt_count, event.id, event.timestamp, event.encoded(), lane, bool(row.lane))
 
 
 def _taken(endpoint_id: str) -> QuerySet[Delivery]:
@@ -175,13 +178,15 @@ def record(
             return Recorded(go_on=False, claimed=False)
         Attempt.objects.bulk_create(_attempt(outcome) for outcome in outcomes)
         _move([o.job.delivery_id for o in outcomes if o.succeeded], Delivery.State.SUCCEEDED, None)
+        if unused:
+            given_back = _taken(endpoint_id).filter(pk__in=[job.delivery_id for job in unused])
+            given_back.update(state=Delivery.State.PENDING)
         for outcome in outcomes:
             if not outcome.succeeded:
                 at = next_attempt_at(outcome)
                 _move([outcome.job.delivery_id], Delivery.State.PENDING if at else Delivery.State.FAILED, at)
-        if unused:
-            given_back = _taken(endpoint_id).filter(pk__in=[job.delivery_id for job in unused])
-            given_back.update(state=Delivery.State.PENDING)
+                if at and outcome.job.in_order:
+                    _hold_back(endpoint_id, outcome, at)
         go_on = _note(endpoint_id, outcomes)
         # Who was refused the claim while we had it counts on this look after it was given up.
         return Recorded(go_on, due=next_due_at(endpoint_id) if last else None)
@@ -197,6 +202,16 @@ def _note(endpoint_id: str, outcomes: Sequence[Outcome]) -> bool:
         gone=any(outcome.status == 410 for outcome in outcomes),
         now=timezone.now(),
     )
+
+
+def _hold_back(endpoint_id: str, outcome: Outcome, until: datetime) -> None:
+    """Where order is kept, have those behind wait with what failed: `take` would come upon them again and again."""
+    first = Attempt.objects.filter(delivery_id=outcome.job.delivery_id).aggregate(first=Min("at"))["first"]
+    until = min(until, first + timedelta(seconds=HOLD_SECONDS))
+    behind = Delivery.objects.filter(
+        endpoint_id=endpoint_id, lane=outcome.job.lane, next_attempt_at__lt=until, attempt_count=0
+    )
+    behind.filter(~Q(lane=""), state=Delivery.State.PENDING).update(next_attempt_at=until)
 
 
 def _move(delivery_ids: Collection[str], state: Delivery.State, at: datetime | None) -> None:

@@ -267,8 +267,8 @@ class Delivery(models.Model):
             models.Index(fields=["endpoint"], name="delivery_taken", condition=Q(state="delivering")),
             models.Index(
                 fields=["endpoint", "lane"],
-                name="delivery_blocking",
-                condition=Q(next_attempt_at__isnull=False, attempt_count__gt=0) & ~Q(lane=""),
+                name="delivery_lane",
+                condition=Q(next_attempt_at__isnull=False) & ~Q(lane=""),
             ),
         ]
         constraints = [
