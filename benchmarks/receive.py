@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
-from typing import cast
+from collections.abc import Iterator
 
 import httpx
 import orjson
@@ -13,6 +12,7 @@ import orjson
 from benchmarks.client import LoadError, run
 from benchmarks.options import Options
 from benchmarks.product import Product
+from benchmarks.receiving import Caller
 from benchmarks.report import Row, milliseconds
 
 _LONGEST_SECONDS = 30.0
@@ -27,7 +27,9 @@ class Receiver:
 
     async def start(self) -> str:
         """Returns its URL."""
-        self._server = await asyncio.get_running_loop().create_server(lambda: _Caller(self._note), "127.0.0.1", 0)
+        self._server = await asyncio.get_running_loop().create_server(
+            lambda: Caller(self._note, time.perf_counter), "127.0.0.1", 0
+        )
         return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/webhook"
 
     def stop(self) -> None:
@@ -42,28 +44,6 @@ class Receiver:
         waiting = self._waiting.pop(orjson.loads(body)["data"]["text"]["body"], None)
         if waiting and not waiting.done():
             waiting.set_result(arrived)
-
-
-class _Caller(asyncio.Protocol):
-    """One connection of the task worker."""
-
-    def __init__(self, note: Callable[[bytes, float], None]) -> None:
-        self._note = note
-        self._data = b""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-
-    def data_received(self, data: bytes) -> None:
-        self._data += data
-        head, gap, body = self._data.partition(b"\r\n\r\n")
-        _, _, length = head.lower().partition(b"\r\ncontent-length:")
-        if not gap or len(body) < int(length.split(b"\r\n", 1)[0]):
-            return
-        arrived = time.perf_counter()
-        self._transport.write(b"HTTP/1.1 204 No Content\r\n\r\n")
-        self._data = b""
-        self._note(body, arrived)
 
 
 def measure(product: Product, options: Options) -> Iterator[Row]:

@@ -9,15 +9,18 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from typing import Any, cast
+from collections.abc import Callable
+from typing import cast
 
 import orjson
 import uvloop
 
 
-class _Caller(asyncio.Protocol):
-    def __init__(self, came: Any) -> None:
-        self._came, self._data = came, b""
+class Caller(asyncio.Protocol):
+    """One connection of a task worker: calls ``came(body, moment by the clock)`` and answers 204 at once."""
+
+    def __init__(self, came: Callable[[bytes, float], None], clock: Callable[[], float]) -> None:
+        self._came, self._clock, self._data = came, clock, b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -28,9 +31,10 @@ class _Caller(asyncio.Protocol):
         _, _, length = head.lower().partition(b"\r\ncontent-length:")
         if not gap or len(body) < int(length.split(b"\r\n", 1)[0]):
             return
+        arrived = self._clock()
         self._data = b""
         self._transport.write(b"HTTP/1.1 204 No Content\r\n\r\n")
-        self._came(body, time.time())
+        self._came(body, arrived)
 
 
 async def receive(count: int) -> None:
@@ -44,7 +48,7 @@ async def receive(count: int) -> None:
             complete.set()
 
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: _Caller(came), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: Caller(came, time.time), "127.0.0.1", 0)
     print(orjson.dumps({"port": server.sockets[0].getsockname()[1]}).decode(), flush=True)
     await complete.wait()
     print(orjson.dumps(list(arrivals.values())).decode(), flush=True)
