@@ -32,10 +32,10 @@ _AT_ONCE = ["-n", "2", "--dist", "worksteal"]
 
 
 def _command(part: str, stack: str, arguments: list[str], chosen: bool) -> list[str]:
-    run = [sys.executable, "-m", "pytest", f"--stack={stack}", f"--part={part}", *arguments]
+    run = [sys.executable, "-m", "pytest", f"--stack={stack}", f"--part={part}"]
     if part == "apps":
-        return [*_NICE, *run, *_AT_ONCE]
-    return run if chosen else [*run, *PRODUCT]
+        return [*_NICE, *run, *_AT_ONCE, *arguments]
+    return [*run, *arguments] if chosen else [*run, *arguments, *PRODUCT]
 
 
 def main(arguments: list[str]) -> int:

@@ -14,9 +14,14 @@ __all__ = ["sandbox", "sandbox_process"]
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[RunningStack]:
-    """The product, started once for all tests that leave it as they found it; a PostgreSQL is its own, to be killed."""
-    postgres = os.environ.get("DATABASE_URL", "").startswith("postgres")
-    with RunningStack({"DATABASE_URL": "embedded"} if postgres else None) as stack:
+    """The product, started once for all tests that leave it as they found it; a PostgreSQL is its own, to be killed.
+
+    What a receiver of webhooks refuses is sent again sooner than it would be elsewhere.
+    """
+    environ = {"WEBHOOK_RETRY_SECONDS": "1,1,1,1,1,1,2,2,2,2,3,3,3,5,5,5"}
+    if os.environ.get("DATABASE_URL", "").startswith("postgres"):
+        environ["DATABASE_URL"] = "embedded"
+    with RunningStack(environ) as stack:
         yield stack
 
 

@@ -10,8 +10,9 @@ from config import env
 from stack.options import SETTINGS
 
 ROOT = Path(__file__).resolve().parent.parent
-# Not settings: guards against what libraries do by themselves, an import path, and a parent's process id.
-OTHERS = {"NEONIZE_BOT_TAG", "PROMETHEUS_MULTIPROC_DIR", "PYTHONPATH", "STACK_PARENT"}
+# No settings of an installation: guards against what libraries do by themselves, an import path, a parent's process id,
+# and what the command line reads on its user's machine (docs/cli.md).
+OTHERS = {"NEONIZE_BOT_TAG", "PROMETHEUS_MULTIPROC_DIR", "PYTHONPATH", "STACK_PARENT", "WAGW_KEY", "WAGW_URL"}
 
 
 def _names_read(source: ast.AST) -> Iterator[str]:

@@ -34,7 +34,7 @@ def test_each_test_runs_where_it_belongs_and_one_failure_is_one_of_all(
     monkeypatch.setenv("DATABASE_URL", "postgres:///not-used")
     path = tmp_path / "test_made_up.py"
     path.write_text(TESTS)
-    assert both.main([f"--rootdir={ROOT}", f"-c={ROOT / 'pyproject.toml'}", str(path)]) == 1
+    assert both.main(["-n0", f"--rootdir={ROOT}", f"-c={ROOT / 'pyproject.toml'}", str(path)]) == 1
     said = capfd.readouterr().out
     assert said.count("##### ") == 5
     assert said.endswith(
