@@ -22,7 +22,7 @@ test: .venv/.browser .venv/bin/wagw ## run every test, on SQLite and on PostgreS
 	$(BIN)/python -m stack.both $(ARGS) $(T)
 
 quick: .venv/.installed-dev ## the apps' own tests on SQLite, without whole product, browser and fuzz: under 3 minutes
-	$(BIN)/python -m pytest -n 2 --dist worksteal --part=apps -m "not fuzz" $(ARGS) $(or $(T),$(APPS) tests)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --part=apps -m "not fuzz" $(ARGS) $(or $(T),$(APPS) tests)
 
 fuzz: .venv/.installed-dev ## requests made up from the API's description, for long (EXAMPLES=500 per route, SEED=1)
 	FUZZ_EXAMPLES=$(or $(EXAMPLES),500) FUZZ_SEED=$(or $(SEED),1) $(BIN)/python -m pytest --timeout=0 tests/test_schema_fuzz.py $(ARGS)

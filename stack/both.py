@@ -28,7 +28,7 @@ _RUNS = (
     ("apps", "sqlite"),
 )
 _NICE = ["nice", "-n", "10"]
-_AT_ONCE = ["-n", "2", "--dist", "worksteal"]
+_AT_ONCE = ["-n", "2", "--dist", "loadfile"]  # a file's fixtures are set up once
 
 
 def _command(part: str, stack: str, arguments: list[str], chosen: bool) -> list[str]:

@@ -38,6 +38,12 @@ def wait_until(condition: Callable[[], Any], what: str = "the condition") -> Any
     return value
 
 
+def _short(value: Any) -> str:
+    """What a failure shows of a value: files are kilobytes of base64."""
+    text = str(value)
+    return text if len(text) <= 300 else f"{text[:300]}… ({len(text)} characters)"
+
+
 class Refused(Exception):
     """An error answer of the control API."""
 
@@ -160,7 +166,7 @@ class ClientProcess:
         """The first event (from number `since` on) with these values, now or when it comes."""
         with self._changed:
             found = self._changed.wait_for(lambda: self.find(since, **wanted), PATIENCE)
-        assert found, f"no {wanted}; the last events: {self.events[-8:]}"
+        assert found, f"no {wanted}; the last events: {[_short(e) for e in self.events[-8:]]}"
         return found[0]
 
     def __call__(self, do: str, client: str, **arguments: Any) -> Any:
