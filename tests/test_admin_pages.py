@@ -95,7 +95,7 @@ class Tenant:
             data={"text": WORDS},
         )
         self.delivery = Delivery.objects.create(
-            endpoint=self.endpoint, event=event, type=event.type, state=Delivery.State.FAILED
+            endpoint=self.endpoint, event=event, type=event.type, sequence=1, state=Delivery.State.FAILED
         )
         Attempt.objects.create(delivery=self.delivery, at=timezone.now(), duration_ms=1, status=500, response=WORDS)
         Replay.objects.create(

@@ -13,6 +13,8 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import reduce
+from operator import or_
 from typing import NamedTuple
 
 from django.conf import settings
@@ -46,6 +48,7 @@ class Job(NamedTuple):
     body: bytes
     lane: str
     in_order: bool = False
+    replay: bool = False
 
 
 class Batch(NamedTuple):
@@ -111,13 +114,13 @@ def _due(endpoint_id: str, now: datetime, limit: int, *, replay: bool) -> list[D
         next_attempt_at__isnull=False,  # true of all that are pending, but so the planner sees that the index fits
         next_attempt_at__lte=now + _CLOCK_SKEW,
     ).filter(Q(next_attempt_at__lte=now) | Q(next_attempt_at=F("event__timestamp")))
-    return list(rows.select_related("event").order_by("next_attempt_at", "event__sequence")[:limit])
+    return list(rows.select_related("event").order_by("next_attempt_at", "sequence")[:limit])
 
 
 def _job(row: Delivery) -> Job:
     event = row.event
     lane = row.lane or event.lane
-    return Job(row.id, row.attempt_count, event.id, event.timestamp, event.encoded(), lane, bool(row.lane))
+    return Job(row.id, row.attempt_count, event.id, event.timestamp, event.encoded(), lane, bool(row.lane), row.replay)
 
 
 def _taken(endpoint_id: str) -> QuerySet[Delivery]:
@@ -125,31 +128,43 @@ def _taken(endpoint_id: str) -> QuerySet[Delivery]:
 
 
 def _not_held_back(endpoint_id: str, rows: Sequence[Delivery], now: datetime) -> list[Delivery]:
-    """Those with nothing of their lane before them that has failed and is open; in the order of their sequence.
+    """Those with nothing of their lane before them that waits, and is not of ``rows``; in the order of their sequence.
 
-    The others become due with what holds them back, or when it has done so for HOLD_SECONDS.
+    The others become due with the last of what holds them back. What has failed does so for HOLD_SECONDS at most, a
+    replay holds back replays alone. What is under way is the line's to respect.
     """
-    failed = Delivery.objects.filter(
-        endpoint_id=endpoint_id, next_attempt_at__isnull=False, attempt_count__gt=0, lane__in={row.lane for row in rows}
-    ).exclude(lane="")
-    blocking: dict[str, list[tuple[str, int, datetime]]] = defaultdict(list)
-    for delivery_id, lane, sequence, due, first in failed.annotate(first=Min("attempts__at")).values_list(
-        "pk", "lane", "event__sequence", "next_attempt_at", "first"
-    ):
-        lets_go = (first or now) + timedelta(seconds=HOLD_SECONDS)
-        if due and lets_go > now:
-            blocking[lane].append((delivery_id, sequence, min(due, lets_go)))
-    found, taken, held = [], set[str](), defaultdict[datetime, list[str]](list)
-    for row in sorted(rows, key=lambda row: row.event.sequence):
-        before = [at for pk, sequence, at in blocking[row.lane] if sequence < row.event.sequence and pk not in taken]
-        if before:
-            held[max(before)].append(row.pk)
-        else:
-            found.append(row)
-            taken.add(row.pk)
-    for at, delivery_ids in held.items():
+    waiting = Delivery.objects.filter(
+        ~Q(lane=""), endpoint_id=endpoint_id, state=Delivery.State.PENDING, next_attempt_at__isnull=False
+    ).exclude(pk__in=[row.pk for row in rows])
+    failed_long_ago = Attempt.objects.filter(delivery=OuterRef("pk"), at__lte=now - timedelta(seconds=HOLD_SECONDS))
+    waiting = waiting.filter(Q(attempt_count=0) | ~Exists(failed_long_ago))
+    before = waiting.filter(
+        Q(replay=False) | Q(replay=OuterRef("replay")), lane=OuterRef("lane"), sequence__lt=OuterRef("sequence")
+    )
+    among = Delivery.objects.filter(~Q(lane=""), pk__in=[row.pk for row in rows])
+    held = set(among.filter(Exists(before)).values_list("pk", flat=True))
+    if held:
+        _wait_for(waiting, [row for row in rows if row.pk in held], now)
+    return sorted((row for row in rows if row.pk not in held), key=lambda row: row.sequence)
+
+
+def _wait_for(waiting: QuerySet[Delivery], held: Sequence[Delivery], now: datetime) -> None:
+    """Have those that are held become due with the last of their lane before them."""
+    newest: dict[str, int] = {}
+    for row in held:
+        newest[row.lane] = max(row.sequence, newest.get(row.lane, 0))
+    behind = reduce(or_, (Q(lane=lane, sequence__lt=sequence) for lane, sequence in newest.items()))
+    holding = defaultdict[str, list[tuple[int, bool, datetime]]](list)
+    for row in waiting.filter(behind).annotate(first=Min("attempts__at")):
+        assert row.next_attempt_at is not None
+        lets_go = (row.first or now) + timedelta(seconds=HOLD_SECONDS) if row.attempt_count else row.next_attempt_at
+        holding[row.lane].append((row.sequence, row.replay, min(row.next_attempt_at, lets_go)))
+    waits = defaultdict[datetime, list[str]](list)
+    for row in held:
+        before = (at for number, replay, at in holding[row.lane] if number < row.sequence and replay <= row.replay)
+        waits[max(before, default=now)].append(row.pk)
+    for at, delivery_ids in waits.items():
         Delivery.objects.filter(pk__in=delivery_ids, state=Delivery.State.PENDING).update(next_attempt_at=at)
-    return found
 
 
 class Recorded(NamedTuple):
@@ -211,6 +226,8 @@ def _hold_back(endpoint_id: str, outcome: Outcome, until: datetime) -> None:
     behind = Delivery.objects.filter(
         endpoint_id=endpoint_id, lane=outcome.job.lane, next_attempt_at__lt=until, attempt_count=0
     )
+    if outcome.job.replay:
+        behind = behind.filter(replay=True)
     behind.filter(~Q(lane=""), state=Delivery.State.PENDING).update(next_attempt_at=until)
 
 

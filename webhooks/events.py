@@ -122,6 +122,7 @@ def _schedule(events: Sequence[Event], only_to: str | None) -> list[str]:
             type=event.type,
             next_attempt_at=event.timestamp,
             lane=event.lane if endpoint.ordering == Endpoint.Ordering.CHAT else "",
+            sequence=event.sequence,
         )
         for endpoint in _endpoints({event.organization_id for event in events})
         for event in events

@@ -241,6 +241,7 @@ class Delivery(models.Model):
     attempt_count = models.PositiveSmallIntegerField(default=0)
     next_attempt_at = models.DateTimeField(null=True)
     lane = models.CharField(max_length=32, blank=True, default="")
+    sequence = models.PositiveBigIntegerField()  # the event's: what is before it in its lane is an index away
     replay = models.BooleanField(default=False)
 
     class Meta:
@@ -266,7 +267,7 @@ class Delivery(models.Model):
             ),
             models.Index(fields=["endpoint"], name="delivery_taken", condition=Q(state="delivering")),
             models.Index(
-                fields=["endpoint", "lane"],
+                fields=["endpoint", "lane", "sequence"],
                 name="delivery_lane",
                 condition=Q(next_attempt_at__isnull=False) & ~Q(lane=""),
             ),

@@ -167,6 +167,7 @@ def _put_on_their_way(replay: Replay, events: Sequence[Event]) -> int:
             type=event.type,
             next_attempt_at=now,
             lane=event.lane if endpoint.ordering == Endpoint.Ordering.CHAT else "",
+            sequence=event.sequence,
             replay=True,
         )
         for event in events

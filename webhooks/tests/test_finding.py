@@ -32,6 +32,7 @@ def deliveries(alice: Person, hook: Endpoint, draft: Any) -> dict[str, str]:
             endpoint=hook,
             event=event,
             type=event.type,
+            sequence=event.sequence,
             state=state,
             next_attempt_at=due,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -14,7 +15,7 @@ from django.utils import timezone
 from pytest_django import Settings
 from standardwebhooks import Webhook
 
-from webhooks import line
+from webhooks import deliveries, line
 from webhooks.dispatcher import Dispatcher
 from webhooks.events import append
 from webhooks.models import Attempt, Delivery, Endpoint, Event, new_secret
@@ -41,6 +42,12 @@ def chats(receiver: Receiver) -> list[str]:
 def sequences(receiver: Receiver, chat: str) -> list[int]:
     bodies = [orjson.loads(request.body) for request in receiver.requests]
     return [body["sequence"] for body in bodies if body["data"]["chat"]["id"] == f"{chat}@s.whatsapp.net"]
+
+
+def take_ids(hook: Endpoint, claim: uuid.UUID, limit: int) -> list[str]:
+    batch = deliveries.take(hook.id, claim, limit)
+    assert batch is not None
+    return [job.event_id for job in batch.jobs]
 
 
 def is_over(hook: Endpoint) -> bool:
@@ -110,6 +117,27 @@ def test_order_is_kept_however_many_wait_and_however_often_it_fails(
     for chat in ("0", "1", "2"):
         taken = list(dict.fromkeys(reversed(sequences(receiver, chat))))[::-1]  # the last attempt of each succeeded
         assert taken == sorted(taken)
+
+
+def test_what_waits_is_not_overtaken_by_what_is_due_before_it(hook: Endpoint, commit: Commit) -> None:
+    Endpoint.objects.update(ordering="chat")
+    older, newer, other = (event.id for event in commit("1", "1", "2"))
+    now, claim = timezone.now(), uuid.uuid4()
+    # As after a failure of a third one before both, which has succeeded since: the older was held back by it.
+    for event_id, seconds in ((older, 1), (newer, 3), (other, 2)):
+        hook.deliveries.filter(event=event_id).update(next_attempt_at=now - timedelta(seconds=seconds))
+    taken = [take_ids(hook, claim, limit=1) for _ in range(4)]
+    assert taken == [[], [other], [older], [newer]]
+
+
+def test_a_replay_holds_back_replays_alone(hook: Endpoint, commit: Commit) -> None:
+    Endpoint.objects.update(ordering="chat")
+    first, second, live = (event.id for event in commit("1", "1", "1"))
+    now, later, claim = timezone.now(), timezone.now() + timedelta(minutes=1), uuid.uuid4()
+    hook.deliveries.filter(event__in=[first, second]).update(replay=True, next_attempt_at=now)
+    hook.deliveries.filter(event=first).update(next_attempt_at=later)
+    assert take_ids(hook, claim, limit=10) == [live]
+    assert hook.deliveries.get(event=second).next_attempt_at == later
 
 
 def test_nothing_is_held_back_for_more_than_a_quarter_of_an_hour(

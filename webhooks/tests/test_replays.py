@@ -44,6 +44,7 @@ def at(draft: Any) -> Callable[..., Event]:
                 endpoint_id=endpoint_id,
                 event=event,
                 type=event.type,
+                sequence=event.sequence,
                 state=state,
                 next_attempt_at=due,
                 attempt_count=count,
