@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, F, Min, OuterRef, Q, QuerySet
+from django.db.models import Case, Exists, F, Min, OuterRef, Q, QuerySet, Value, When
 from django.utils import timezone
 
 from webhooks import failing
@@ -30,6 +30,7 @@ RESPONSE_BYTES = 20_000
 CLAIM_SECONDS = 20  # a worker that died is missed for so long
 # Where the order of chats is kept, a delivery that fails holds back those behind it, but no longer than this.
 HOLD_SECONDS = 15 * 60
+_LOOK_AHEAD = 10  # batches among which lanes are sought
 # The clock of the machine that wrote an event may be ahead of ours.
 _CLOCK_SKEW = timedelta(seconds=2)
 
@@ -95,26 +96,43 @@ def take(endpoint_id: str, claim: uuid.UUID, limit: int) -> Batch | None:
         if endpoint.claim != claim:
             # Nobody else is delivering now, so a row in that state was left by a process that died.
             _taken(endpoint_id).update(state=Delivery.State.PENDING)
-        rows = _due(endpoint_id, now, limit, replay=False)
-        if len(rows) < limit:
-            rows += _due(endpoint_id, now, limit - len(rows), replay=True)
         in_order = endpoint.ordering == Endpoint.Ordering.CHAT
+        rows, full = _due(endpoint_id, now, limit, in_order, replay=False)
+        if not full:
+            replayed, full = _due(endpoint_id, now, limit - len(rows), in_order, replay=True)
+            rows += replayed
         found = _not_held_back(endpoint_id, rows, now) if in_order else rows
         if found:
             Delivery.objects.filter(pk__in=[row.pk for row in found]).update(state=Delivery.State.DELIVERING)
         jobs = [_job(row) for row in found]
-        return Batch(endpoint.url, endpoint.headers, endpoint.secrets_at(now), in_order, jobs, len(rows) == limit)
+        return Batch(endpoint.url, endpoint.headers, endpoint.secrets_at(now), in_order, jobs, full)
 
 
-def _due(endpoint_id: str, now: datetime, limit: int, *, replay: bool) -> list[Delivery]:
-    rows = Delivery.objects.filter(
-        endpoint_id=endpoint_id,
-        state=Delivery.State.PENDING,
-        replay=replay,
-        next_attempt_at__isnull=False,  # true of all that are pending, but so the planner sees that the index fits
-        next_attempt_at__lte=now + _CLOCK_SKEW,
-    ).filter(Q(next_attempt_at__lte=now) | Q(next_attempt_at=F("event__timestamp")))
-    return list(rows.select_related("event").order_by("next_attempt_at", "sequence")[:limit])
+def _due(endpoint_id: str, now: datetime, limit: int, in_order: bool, *, replay: bool) -> tuple[list[Delivery], bool]:
+    """At most ``limit`` deliveries, and whether more may be due. Where order is kept, as many of each lane."""
+    due = (
+        Delivery.objects.filter(
+            endpoint_id=endpoint_id,
+            state=Delivery.State.PENDING,
+            replay=replay,
+            next_attempt_at__isnull=False,  # true of all that are pending, but so the planner sees that the index fits
+            next_attempt_at__lte=now + _CLOCK_SKEW,
+        )
+        .filter(Q(next_attempt_at__lte=now) | Q(next_attempt_at=F("event__timestamp")))
+        .order_by("next_attempt_at", "sequence")
+    )
+    rows = due.select_related("event")
+    if not in_order:
+        found = list(rows[:limit])
+        return found, len(found) == limit
+    # A lane that was held back becomes due as a whole. The next failure would hold most of it back again.
+    known = list(due.values_list("lane", "pk")[: limit * _LOOK_AHEAD])
+    lanes = defaultdict[str, list[str]](list)
+    for lane, delivery_id in known:
+        lanes[lane].append(delivery_id)
+    each = -(-limit // max(1, len(lanes)))
+    heads = [delivery_id for ids in lanes.values() for delivery_id in ids[:each]][:limit]
+    return list(rows.filter(pk__in=heads)), len(heads) < len(known) or len(heads) == limit
 
 
 def _job(row: Delivery) -> Job:
@@ -196,12 +214,7 @@ def record(
         if unused:
             given_back = _taken(endpoint_id).filter(pk__in=[job.delivery_id for job in unused])
             given_back.update(state=Delivery.State.PENDING)
-        for outcome in outcomes:
-            if not outcome.succeeded:
-                at = next_attempt_at(outcome)
-                _move([outcome.job.delivery_id], Delivery.State.PENDING if at else Delivery.State.FAILED, at)
-                if at and outcome.job.in_order:
-                    _hold_back(endpoint_id, outcome, at)
+        _postpone(endpoint_id, [outcome for outcome in outcomes if not outcome.succeeded])
         go_on = _note(endpoint_id, outcomes)
         # Who was refused the claim while we had it counts on this look after it was given up.
         return Recorded(go_on, due=next_due_at(endpoint_id) if last else None)
@@ -219,19 +232,29 @@ def _note(endpoint_id: str, outcomes: Sequence[Outcome]) -> bool:
     )
 
 
-def _hold_back(endpoint_id: str, outcome: Outcome, until: datetime) -> None:
-    """Where order is kept, have those behind wait with what failed: `take` would come upon them again and again."""
-    first = Attempt.objects.filter(delivery_id=outcome.job.delivery_id).aggregate(first=Min("at"))["first"]
-    until = min(until, first + timedelta(seconds=HOLD_SECONDS))
-    behind = Delivery.objects.filter(
-        endpoint_id=endpoint_id, lane=outcome.job.lane, next_attempt_at__lt=until, attempt_count=0
-    )
-    if outcome.job.replay:
-        behind = behind.filter(replay=True)
-    behind.filter(~Q(lane=""), state=Delivery.State.PENDING).update(next_attempt_at=until)
+def _postpone(endpoint_id: str, failed: Sequence[Outcome]) -> None:
+    """Give what failed its next attempt, or none. Where order is kept, those behind wait with it.
+
+    Otherwise `take` would come upon them again and again.
+    """
+    again = {outcome: at for outcome in failed if (at := next_attempt_at(outcome))}
+    _move([outcome.job.delivery_id for outcome in failed if outcome not in again], Delivery.State.FAILED, None)
+    due = Case(*(When(pk=outcome.job.delivery_id, then=Value(at)) for outcome, at in again.items()))
+    _move([outcome.job.delivery_id for outcome in again], Delivery.State.PENDING, due)
+    holding = {outcome.job: at for outcome, at in again.items() if outcome.job.in_order}
+    attempts = Attempt.objects.filter(delivery__in=[job.delivery_id for job in holding])
+    first = dict(attempts.values_list("delivery").annotate(Min("at")))
+    lets_go = {job: first[job.delivery_id] + timedelta(seconds=HOLD_SECONDS) for job in holding}
+    for replay in (False, True):  # a replay holds back replays alone
+        lanes = {job.lane: min(at, lets_go[job]) for job, at in holding.items() if job.replay == replay}
+        if lanes:
+            behind = Delivery.objects.filter(endpoint_id=endpoint_id, state=Delivery.State.PENDING, attempt_count=0)
+            until = Case(*(When(lane=lane, then=Value(at)) for lane, at in lanes.items()))
+            behind = behind.filter(~Q(lane=""), lane__in=lanes, next_attempt_at__lt=until)
+            (behind.filter(replay=True) if replay else behind).update(next_attempt_at=until)
 
 
-def _move(delivery_ids: Collection[str], state: Delivery.State, at: datetime | None) -> None:
+def _move(delivery_ids: Collection[str], state: Delivery.State, at: Case | None) -> None:
     if delivery_ids:
         rows = Delivery.objects.filter(pk__in=delivery_ids)
         rows.update(state=state, attempt_count=F("attempt_count") + 1, next_attempt_at=at)
