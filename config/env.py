@@ -168,6 +168,29 @@ SESSION_STORE_DIR = _read.path(
 )
 SESSION_CAPACITY = _read.number("SESSION_CAPACITY", 100, 1, 1000, "Numbers that one session worker holds.")
 LEASE_SECONDS = _read.number("LEASE_SECONDS", 15, 3, 300, "A number whose worker died is taken over after this time.")
+SESSION_CONNECTS_PER_SECOND = _read.number(
+    "SESSION_CONNECTS_PER_SECOND", 20, 1, 1000, "Connections that one session worker starts in a second, at most."
+)
+SESSION_RECYCLE_HANDLES = _read.number(
+    "SESSION_RECYCLE_HANDLES",
+    1000,
+    50,
+    1_000_000,
+    "Descriptors or threads beyond what its numbers need with which a session worker is replaced by a new one.",
+)
+SESSION_SILENT_SECONDS = _read.number(
+    "SESSION_SILENT_SECONDS", 300, 2, 86_400, "A number that heard nothing for so long is tried with a question."
+)
+SESSION_ANSWER_SECONDS = _read.number(
+    "SESSION_ANSWER_SECONDS", 20, 1, 60, "Without an answer to it after this time the number is connected anew."
+)
+SESSION_QUARANTINE_SECONDS = _read.number(
+    "SESSION_QUARANTINE_SECONDS",
+    60,
+    1,
+    86_400,
+    "First quarantine of a number that takes its worker down; four times as long each further time, up to six hours.",
+)
 CHAT_SETTLE_MS = _read.number(
     "CHAT_SETTLE_MS", 50, 0, 10_000, "Milliseconds that nothing is sent to a contact after a message from there."
 )

@@ -162,6 +162,12 @@ EGRESS_DENIED = Counter(
 RECONNECTS = Counter("instance_reconnects_total", "Connections of numbers that ended and are tried again.", ("reason",))
 COMMANDS = Counter("instance_commands_total", "Live commands to numbers, by how they ended.", ("command", "outcome"))
 LEASES_LOST = Counter("session_leases_lost_total", "Numbers a session worker had to let go because its lease ran out.")
+QUARANTINES = Counter(
+    "instance_quarantines_total", "Numbers put into quarantine because their workers died of connecting them."
+)
+DEGRADED = Counter("instance_degraded_total", "Connections that looked well and were found deaf.", ("reason",))
+WORKERS_RECYCLED = Counter("session_workers_recycled_total", "Session workers replaced because they leaked handles.")
+NUMBERS_GIVEN = Counter("session_numbers_given_total", "Numbers that a session worker gave to one that had fewer.")
 AUDIT_ENTRIES = Counter("audit_entries_total", "Entries appended to the audit log.", ("source",))
 SOCKETS = Level("sockets_open", "WebSockets that are open now.")
 

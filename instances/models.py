@@ -21,6 +21,10 @@ class WorkerQuerySet(models.QuerySet["Worker"]):
         """Those that gave a sign of life within the time of a lease; an older one holds nothing any more."""
         return self.filter(heartbeat_at__gt=timezone.now() - timedelta(seconds=settings.LEASE_SECONDS))
 
+    def taking(self) -> WorkerQuerySet:
+        """Those of them that take numbers: not on their way out."""
+        return self.live().filter(draining_since=None)
+
 
 class Worker(models.Model):
     """One start of a session worker process. Only the process itself writes its row while it lives."""
@@ -34,6 +38,13 @@ class Worker(models.Model):
     capacity = models.PositiveIntegerField()
     started_at = models.DateTimeField(default=timezone.now)
     heartbeat_at = models.DateTimeField(default=timezone.now, db_index=True)
+    draining_since = models.DateTimeField(null=True, help_text="It gives its numbers away and ends")
+    # As of the last heartbeat.
+    descriptors = models.PositiveIntegerField(default=0, help_text="Open file descriptors")
+    store_connections = models.PositiveIntegerField(default=0, help_text="Those of them that are session stores")
+    threads = models.PositiveIntegerField(default=0)
+    memory_bytes = models.PositiveBigIntegerField(default=0, help_text="Resident")
+    cpu = models.FloatField(default=0.0, help_text="Processors kept busy since the heartbeat before")
 
     objects = WorkerQuerySet.as_manager()
 
@@ -73,6 +84,13 @@ class Instance(models.Model):
     holder = models.ForeignKey(Worker, on_delete=models.SET_NULL, null=True, related_name="held")
     epoch = models.PositiveIntegerField(default=0)
     lease_until = models.DateTimeField(null=True)
+
+    # What was being connected when its worker died is suspected of it: instances/holding/suspects.py.
+    probation_since = models.DateTimeField(null=True, help_text="Being connected, and not proven harmless since")
+    crashes = models.PositiveSmallIntegerField(default=0, help_text="Workers that died while it was on probation")
+    crashed_at = models.DateTimeField(null=True, help_text="The last time one did")
+    quarantines = models.PositiveSmallIntegerField(default=0, help_text="How often it was put into quarantine")
+    quarantined_until = models.DateTimeField(null=True, help_text="Not connected before")
 
     created_at = models.DateTimeField(auto_now_add=True)
 

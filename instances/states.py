@@ -61,6 +61,11 @@ REASONS: dict[str, Reason] = {
     "network_unreachable": Reason("WhatsApp cannot be reached from here.", "Check the network; it is tried again."),
     "connection_lost": Reason("The connection was lost.", "Nothing: it is tried again."),
     "worker_lost": Reason("The session worker went away.", "Nothing: another one takes over."),
+    "no_answer": Reason("WhatsApp did not answer any more.", "Nothing: the number is connected anew."),
+    "quarantined": Reason(
+        "Connecting the number ended its session worker, several times.",
+        "Nothing: it is tried again alone, after the time in the detail. If it comes back, link the number anew.",
+    ),
     "stopped_by_user": Reason("The instance was stopped.", "Call connect to start it."),
     "organization_suspended": Reason(
         "The organization is suspended.", "Nothing: the instance is connected again when the suspension ends."

@@ -70,10 +70,17 @@ def workers(network: str) -> None:
     """Have every session worker of a network look for numbers to claim."""
 
     def send() -> None:
-        for name in Worker.objects.filter(network=network).live().values_list("queue", flat=True):
+        for name in Worker.objects.filter(network=network).taking().values_list("queue", flat=True):
             _send(name, [])
 
     _sender().put(_closing(send))
+
+
+def flush(seconds: float) -> None:
+    """Wait until the hints given so far are sent, but no longer than this; for the end of a process."""
+    sent = threading.Event()
+    _sender().put(sent.set)
+    sent.wait(seconds)
 
 
 def holder_of(instance_id: str) -> None:

@@ -17,6 +17,8 @@ TYPES: dict[str, str] = {
     "instance.updated": "The name or the settings of an instance were changed.",
     "instance.state": "The state of an instance changed; `data` has the state and its reason.",
     "instance.connected": "An instance is connected to WhatsApp.",
+    "instance.degraded": "WhatsApp no longer answered a connected instance; it is being connected anew.",
+    "instance.quarantined": "Connecting an instance ended its worker several times; it is tried again after a time.",
     "instance.cold_hold": "WhatsApp refuses new contacts; messages to them are held until the time in `data`.",
     "instance.cold_hold_ended": "WhatsApp takes messages to new contacts again; what was held goes out.",
     "instance.qr": "A new QR code is there to be scanned.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from instances.api.schema import ColdHold, InstanceInEvents, QrCode
+from instances.api.schema import ColdHold, Degraded, InstanceInEvents, QrCode, Quarantined
 from instances.models import Instance
 from instances.selectors import instance_data
 from instances.states import State
@@ -39,6 +39,8 @@ EVENTS = {
     "instance.updated": _of(name="Sales"),
     "instance.state": _of(state=State.RECONNECTING, reason="connection_lost"),
     "instance.connected": _of(),
+    "instance.degraded": Content(Degraded, {"reason": "no_answer", "silent_seconds": 320}),
+    "instance.quarantined": Content(Quarantined, {"until": "2026-11-23T09:31:00.000Z", "times": 1}),
     "instance.cold_hold": Content(ColdHold, _HOLD),
     "instance.qr": Content(QrCode, {"code": "2@sE4…,7Gh…,Kq2…", "expires_at": "2026-11-23T09:31:00.000Z"}),
 }

@@ -24,6 +24,20 @@ class ColdHold(Shape):
     waiting: Annotated[int, Meta(description="How many are held.")]
 
 
+class Degraded(Shape):
+    """A connection that looked well and was not."""
+
+    reason: Annotated[str, Meta(description="`no_answer`, or `login_stuck`: it was accepted and never logged in.")]
+    silent_seconds: Annotated[int, Meta(description="For how long WhatsApp had said nothing.")]
+
+
+class Quarantined(Shape):
+    """Nobody connects the instance before this time."""
+
+    until: Moment
+    times: Annotated[int, Meta(description="How often it was, lately.")]
+
+
 class InstanceInEvents(Shape):
     """A WhatsApp number of one organization, as events tell of it."""
 

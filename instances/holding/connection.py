@@ -17,10 +17,15 @@ from config import metrics
 from instances import settings
 from instances.holding.attachments import attach
 from instances.holding.commands import Commands
+from instances.holding.fence import Fence
 from instances.holding.hand_over import as_holder_sees_it
+from instances.holding.handlers import Degraded
 from instances.holding.intake import Intake
 from instances.holding.linking import Link
+from instances.holding.probation import Probation
 from instances.holding.replaying import replay_own
+from instances.holding.starts import STARTS
+from instances.holding.watchdog import Watchdog
 from instances.holding.writer import LeaseLost, Writer
 from instances.models import Instance
 from instances.states import ENDED, State
@@ -30,19 +35,21 @@ from instances.whatsapp.files import Place
 from instances.whatsapp.jids import Jid, parse
 from instances.whatsapp.news import GroupInfo, News, Sent, StateChange
 from instances.whatsapp.store import Store
-from instances.whatsapp.translating import STATES, STREAM_ERROR, codes, translate
+from instances.whatsapp.translating import KEEP_ALIVE, KEEP_ALIVE_LOST, STATES, STREAM_ERROR, codes, translate
 
 log = structlog.get_logger(__name__)
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 60.0
 _QUIET_SECONDS, _DRAIN_SECONDS = 0.3, 15.0
+_LASTING_SECONDS = 30.0  # online for so long, the next pause is the first again
 LINK_WINDOW_SECONDS = 3600.0  # QR codes are renewed for so long; then connect must be called again
 
 
 class Connection:
     """Runs on a thread of its own from `start` until `close` or an end that only the user can mend."""
 
-    def __init__(self, instance: Instance, writer: Writer) -> None:
+    def __init__(self, instance: Instance, writer: Writer, fence: Fence) -> None:
         self.instance_id, self.network, self.epoch = instance.id, instance.network, instance.epoch
+        self.fence = fence
         self.store = Store(instance.id)
         wanted = settings.of(instance)
         self._codes = codes(history=wanted.history.days > 0, typing=wanted.receive.typing)
@@ -55,9 +62,13 @@ class Connection:
         self._link: Link | None = None
         self._end: StateChange | None = None
         self._online = False
-        self._last_event = 0.0
+        self._online_since = 0.0
+        self._last_event = self._last_use = time.monotonic()
+        self._replaced_at: float | None = None
         self._held_since = time.monotonic()
         self._pause = _FIRST_PAUSE_SECONDS
+        self.probation = Probation(instance.crashes, instance.linked)
+        self.watchdog = Watchdog(self)
         self.commands = Commands(self)
         self._attachments = [make(self) for make in attach]
         self._thread = threading.Thread(target=self._run, name=f"number-{instance.id}", daemon=True)
@@ -71,6 +82,16 @@ class Connection:
     def ended(self) -> bool:
         """True when there is nothing left to do and the lease may go."""
         return not self._thread.is_alive()
+
+    @property
+    def idle_seconds(self) -> float:
+        """Since something was received, or sent."""
+        return time.monotonic() - max(self._last_event, self._last_use)
+
+    @property
+    def movable(self) -> bool:
+        """Whether it may be given to another worker: not while it is being linked or connected."""
+        return self.online and not self.probation.lasts
 
     def ask_pairing_code(self, phone: str) -> None:
         """Have the link in progress ask WhatsApp for a code, once for each number."""
@@ -100,6 +121,8 @@ class Connection:
         self._paused.set()
         self._disconnect(time.monotonic() + _DRAIN_SECONDS)
         self._end_thread(time.monotonic() + _DRAIN_SECONDS)
+        for attachment in self._attachments:
+            attachment.close(time.monotonic())
 
     def _end_thread(self, deadline: float) -> None:
         # Again and again: the client may have been about to enter the library's registry.
@@ -112,9 +135,10 @@ class Connection:
         """Close the socket, and take over what the library still holds."""
         if intake := self._intake:
             intake.release()
-        client = self._client
-        if client is None:
-            return
+        if client := self._client:
+            self._hang_up(client, deadline)
+
+    def _hang_up(self, client: Client, deadline: float) -> None:
         client.disconnect()
         self._last_event = time.monotonic()
         limit = min(deadline, time.monotonic() + _DRAIN_SECONDS)
@@ -125,13 +149,16 @@ class Connection:
 
     @property
     def online(self) -> bool:
-        return self._online and not self._stopping.is_set()
+        return self._online and not self._stopping.is_set() and self.fence.holds
 
     def write(self, value: Any, *, urgent: bool = True) -> Future[Any]:
         return self._writer.submit(self.instance_id, self.epoch, value, urgent=urgent)
 
     def send(self, to: Jid, message: Any) -> Sent:
-        return self._connected().send(to, message)
+        self._last_use = time.monotonic()
+        sent = self._connected().send(to, message)
+        self.watchdog.heard()
+        return sent
 
     def group(self, jid: Jid) -> GroupInfo:
         return self._connected().group(jid)
@@ -152,10 +179,31 @@ class Connection:
         return self._connected().are_on_whatsapp(phones)
 
     def _connected(self) -> Client:
+        """For one call. A process that was stopped for longer than its lease sends nothing when it goes on."""
         client = self._client
-        if client is None:
+        if client is None or not self.fence.holds:
             raise SendFailed("client is nil: the number is offline")
         return client
+
+    # --- for its watchdog -------------------------------------------------------------------
+
+    def ask(self) -> None:
+        self._connected().status_privacy()
+
+    def waits_for_login(self) -> bool:
+        client = self._client
+        return client is not None and client.waits_for_login()
+
+    def restart(self, reason: str, silent_seconds: int) -> None:
+        client = self._client
+        if client is None or self._stopping.is_set():
+            return
+        log.warning("deaf", instance=self.instance_id, reason=reason, silent_seconds=silent_seconds)
+        metrics.DEGRADED.inc(reason)
+        self._online, self._end = False, StateChange(State.RECONNECTING, "no_answer")
+        self.write(Degraded(reason, silent_seconds))
+        self._hang_up(client, time.monotonic() + _DRAIN_SECONDS)
+        client.stop()
 
     # --- the number's own thread ------------------------------------------------------------
 
@@ -169,6 +217,8 @@ class Connection:
                     break
                 if not self._device_jid:
                     continue
+                if not STARTS.wait(self._stopping):
+                    break
                 self._connect_once()
                 if self._end is not None and self._end.state in ENDED:
                     break
@@ -218,10 +268,13 @@ class Connection:
         self.store.restore_contacts()
         self._end = None
         client = self._client = Client(self.store.name, parse(device_jid), self._codes, self._on_event)
+        self.probation.begin()
+        self.watchdog.connecting()
         try:
-            error = "" if self._stopping.is_set() else client.run()
+            error = "" if self._stopping.is_set() or not self.fence.holds else client.run()
         finally:
             self._client, self._online = None, False
+            self.watchdog.offline()
             client.stop()
         if self._stopping.is_set() or self._end is not None:
             return
@@ -231,6 +284,9 @@ class Connection:
 
     def _wait(self) -> None:
         """Pause before the next attempt; each one leaks handles in the library, so they become rarer."""
+        if self._online_since and time.monotonic() - self._online_since > _LASTING_SECONDS:
+            self._pause = _FIRST_PAUSE_SECONDS
+        self._online_since = 0.0
         self._paused.wait(self._pause * random.uniform(0.8, 1.2))  # noqa: S311 (jitter is no secret)
         self._pause = min(self._pause * 2, _LONGEST_PAUSE_SECONDS)
 
@@ -238,6 +294,10 @@ class Connection:
         """News from the library, which hands over the next when this returns."""
         assert self._intake is not None
         self._last_event = time.monotonic()
+        if code in KEEP_ALIVE:
+            self._on_keep_alive(code)
+            return
+        self.watchdog.heard()
         if code in STATES:
             change = translate(code, raw)
             assert isinstance(change, StateChange)
@@ -246,18 +306,28 @@ class Connection:
             self._intake.take(code, raw)
         self._last_event = time.monotonic()
 
+    def _on_keep_alive(self, code: int) -> None:
+        if code == KEEP_ALIVE_LOST:
+            self.watchdog.doubt()
+        else:
+            self.watchdog.heard()
+
     def _seen(self, news: News) -> None:
         for attachment in self._attachments:
             attachment.seen(news)
 
     def _on_state(self, code: int, reported: StateChange) -> None:
-        change = as_holder_sees_it(reported, self.epoch, time.monotonic() - self._held_since)
+        change = self._as_we_see_it(reported)
         self._online = change.state == State.CONNECTED
         if change.state == State.RECONNECTING:
             metrics.RECONNECTS.inc(change.reason)
+            self.probation.begin()
+            self.watchdog.offline()
         self.write(change)  # committed later; nothing that WhatsApp has confirmed may wait for it
         if self._online:
-            self._pause = _FIRST_PAUSE_SECONDS
+            self._online_since = time.monotonic()
+            self.probation.online()
+            self.watchdog.online()
             for attachment in self._attachments:
                 attachment.online()
         elif reported.state in ENDED or code == STREAM_ERROR:
@@ -265,3 +335,11 @@ class Connection:
             self._end = change
             if self._client:
                 self._client.stop()
+
+    def _as_we_see_it(self, reported: StateChange) -> StateChange:
+        now = time.monotonic()
+        forgiven = None if self._replaced_at is None else now - self._replaced_at
+        change = as_holder_sees_it(reported, self.epoch, now - self._held_since, forgiven)
+        if change is not reported:
+            self._replaced_at = now
+        return change

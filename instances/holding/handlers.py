@@ -37,6 +37,14 @@ class Linked:
 
 
 @dataclass(frozen=True, slots=True)
+class Degraded:
+    """The connection looks well and is deaf; it is started anew. ``reason`` is ``no_answer`` or ``login_stuck``."""
+
+    reason: str
+    silent_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
 class Release:
     """Give the lease back."""
 
@@ -49,6 +57,8 @@ def _change(instance: Instance, change: StateChange) -> list[Draft]:
     columns: dict[str, Any] = {"banned_until": change.banned_until}
     if change.state == State.CONNECTED:
         columns["connected_at"] = timezone.now()
+    if change.state == State.RECONNECTING:
+        columns["probation_since"] = timezone.now()  # the library connects it again, or we do
     if change.state == State.LOGGED_OUT:
         columns["device_jid"] = None
     if change.state == State.STOPPED:
@@ -82,15 +92,23 @@ def _linked(instance: Instance, linked: Linked) -> list[Draft]:
     instance.link_phone = None
     instance.save(update_fields=["link_phone"])
     numbers: dict[str, Any] = {"device_jid": linked.device_jid, "phone": linked.phone, "lid": linked.lid}
+    # A new link is another session: nothing is known against it.
+    numbers |= {"crashes": 0, "quarantines": 0, "quarantined_until": None, "probation_since": timezone.now()}
     if instance.wanted == Wanted.STOPPED:  # stopped in the moment of the scan: the link is kept for later
         return drafts + change_state(instance, State.STOPPED, "stopped_by_user", **numbers)
     return drafts + change_state(instance, State.CONNECTING, "linked", **numbers)
 
 
 def _release(instance: Instance, _: Release) -> list[Draft]:
-    instance.holder, instance.lease_until = None, None
-    instance.save(update_fields=["holder", "lease_until"])
+    instance.holder = instance.lease_until = instance.probation_since = None
+    instance.save(update_fields=["holder", "lease_until", "probation_since"])
     return []
+
+
+def _degraded(instance: Instance, found: Degraded) -> list[Draft]:
+    data = {"reason": found.reason, "silent_seconds": found.silent_seconds}
+    change = StateChange(State.RECONNECTING, "no_answer")
+    return [draft(instance, "instance.degraded", data), *_change(instance, change)]
 
 
 def _each(write: Any) -> Handler:
@@ -106,5 +124,6 @@ HANDLERS: dict[type, Handler] = {
     ShowQr: _each(_show_qr),
     ShowPairingCode: _each(_show_pairing_code),
     Linked: _each(_linked),
+    Degraded: _each(_degraded),
     Release: _each(_release),
 }

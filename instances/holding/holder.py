@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterable
@@ -13,20 +15,27 @@ from django.db import DatabaseError, connection
 
 from config import metrics
 from instances import commands, wakeup
-from instances.holding import attachments, lease
+from instances.holding import attachments, deaths, lease
+from instances.holding.balance import Balance
 from instances.holding.commands import Command
 from instances.holding.connection import Connection
+from instances.holding.ending import end_all
+from instances.holding.fence import Fence, clock
 from instances.holding.handlers import HANDLERS, Release
+from instances.holding.load import Meter, allow_descriptors, leaked
 from instances.holding.replaying import replay_abandoned
 from instances.holding.writer import Writer, handlers
-from instances.models import Instance
+from instances.models import Instance, Worker
 from instances.states import Wanted
 
 log = structlog.get_logger(__name__)
 _LOOK_SECONDS, _FIND_WORK_SECONDS = 1.0, 0.5  # so at every look
+_TEND_SECONDS = 0.8  # what need not be done at each of many wake-ups
+_FENCE_SECONDS = 0.1
 # When to look for what killed workers left on this disk; after the numbers claimed at the start have taken theirs.
 _FIRST_REPLAY_SECONDS, _REPLAY_SECONDS = 5.0, 60.0
-_MARGIN_SECONDS = 2.0  # before the lease's end we must be off the network
+_CLOSE_SECONDS = 20.0
+_LEAST_LEASES = 4  # that a worker lives before it is replaced: its successor would leak the same at its start
 
 
 class Holder:
@@ -36,16 +45,22 @@ class Holder:
         for module in attachments.modules:
             import_module(module)
         handlers.update(HANDLERS)
+        allow_descriptors()
         self.worker = lease.register(name, network, queue)
         self._writer = Writer(self.worker.id)
+        self._meter = Meter()
+        self._balance = Balance(self.worker)
         self._numbers: dict[str, Connection] = {}
         self._closing: dict[str, threading.Thread] = {}
+        self._leaving: dict[str, threading.Thread] = {}  # not ours any more, and perhaps not off the network yet
         self._awake = threading.Event()
         self._stopping = threading.Event()
-        self._renewed = time.monotonic()
-        self._looked_for_work = 0.0
+        self._stopped = threading.Event()
+        self._started = self._renewed = clock()
+        self._tended = self._looked_for_work = 0.0
+        self._unclaimed_since: float | None = None
         self._thread = threading.Thread(target=self._run, name="holder", daemon=True)
-        self._fence = threading.Thread(target=self._watch_lease, name="lease-fence", daemon=True)
+        self._fence = threading.Thread(target=self._watch_leases, name="lease-fence", daemon=True)
         self._replays = threading.Thread(target=self._replay, name="replay", daemon=True)
 
     def start(self) -> None:
@@ -68,22 +83,21 @@ class Holder:
             commands.answer(command.call_id, commands.offline())
 
     def stop(self, seconds: float = 25.0) -> None:
-        """Orderly end: no more claims, sends in flight finish, sockets close, what they held is written."""
-        deadline = time.monotonic() + seconds
+        """Orderly end: no more claims, sends in flight finish, sockets close, what they held is written.
+
+        Each number is free for others as soon as it is closed; the leases of those that take longer are renewed.
+        """
         self._stopping.set()
         self._awake.set()
         self._thread.join(5)
-        numbers = list(self._numbers.values())
-        endings = [threading.Thread(target=number.close, args=[deadline], daemon=True) for number in numbers]
-        for ending in endings:
-            ending.start()
-        for ending in endings:
-            ending.join(max(0.1, deadline - time.monotonic()))
+        end_all(self.worker, self._numbers, self._renew_if_due, self._release, seconds)
         self._writer.close()
+        self._stopped.set()
         network = self.worker.network
         lease.leave(self.worker)
         connection.close()
         wakeup.workers(network)
+        wakeup.flush(1.0)
 
     # --- the holder's thread ----------------------------------------------------------------
 
@@ -101,29 +115,57 @@ class Holder:
             self._awake.wait(_LOOK_SECONDS)
 
     def _look(self) -> None:
-        started = time.monotonic()
-        if started - self._renewed >= settings.LEASE_SECONDS / 3:
-            for lost in lease.renew(self.worker, self._numbers):
-                self._abandon(lost)
-            self._renewed = started
+        self._renew_if_due()
         self._reap()
         self._follow_wishes()
-        for instance in lease.claim(self.worker, len(self._numbers)):
-            log.info("claimed", instance=instance.id, epoch=instance.epoch)
-            number = self._numbers[instance.id] = Connection(instance, self._writer)
-            number.start()
-        if started - self._looked_for_work >= _FIND_WORK_SECONDS:
+        now = clock()
+        if tend := now - self._tended >= _TEND_SECONDS:
+            self._tended = now
+            deaths.settle(self.worker.network, self.worker)
+        self._claim()
+        if tend:
+            self._tend()
+        if now - self._looked_for_work >= _FIND_WORK_SECONDS:
             self._find_work()
-            self._looked_for_work = started
+            self._looked_for_work = now
+
+    def _renew_if_due(self) -> None:
+        asked_at = clock()
+        if asked_at - self._renewed < settings.LEASE_SECONDS / 3:
+            return
+        load = self._meter.read()
+        renewal = lease.renew(self.worker, list(self._numbers), load)
+        for instance_id in renewal.extended:
+            if number := self._numbers.get(instance_id):
+                number.fence.renewed(asked_at)
+        for lost in renewal.lost:
+            self._abandon(lost)
+        self._renewed = asked_at
+        if asked_at - self._started > _LEAST_LEASES * settings.LEASE_SECONDS and not self._stopping.is_set():
+            self._recycle(leaked(load, len(self._numbers)))
+
+    def _recycle(self, reason: str) -> None:
+        """End in order, for a supervisor to start a new process; one worker of a network at a time."""
+        network = Worker.objects.filter(network=self.worker.network)
+        if reason and not network.live().exclude(draining_since=None).exists():
+            log.warning("recycled", reason=reason)
+            metrics.WORKERS_RECYCLED.inc()
+            lease.drain(self.worker)
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def _reap(self) -> None:
         for instance_id, number in list(self._numbers.items()):
             if number.ended and instance_id not in self._closing:
                 self._release(number)
+        if gone := [instance_id for instance_id, thread in self._leaving.items() if not thread.is_alive()]:
+            lease.prove(self.worker, [], gone)  # whatever became of them, they did not take this worker down
+            for instance_id in gone:
+                del self._leaving[instance_id]
 
     def _release(self, number: Connection) -> None:
-        del self._numbers[number.instance_id]
-        self._writer.submit(number.instance_id, number.epoch, Release())
+        self._numbers.pop(number.instance_id, None)
+        released = self._writer.submit(number.instance_id, number.epoch, Release())
+        released.add_done_callback(lambda _: wakeup.workers(number.network))
 
     def _follow_wishes(self) -> None:
         """End what users stopped; pass on requests for pairing codes."""
@@ -134,7 +176,8 @@ class Holder:
                     self._release(number)
         rows = Instance.objects.filter(pk__in=list(self._numbers)).values_list("pk", "wanted", "link_phone")
         for instance_id, wanted, link_phone in rows:
-            number = self._numbers[instance_id]
+            if (number := self._numbers.get(instance_id)) is None:
+                continue
             if wanted == Wanted.STOPPED:
                 self._close(number)
             elif link_phone:
@@ -142,16 +185,53 @@ class Holder:
 
     def _close(self, number: Connection) -> None:
         if number.instance_id not in self._closing:
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + _CLOSE_SECONDS
             thread = threading.Thread(target=number.close, args=[deadline], daemon=True)
             self._closing[number.instance_id] = thread
             thread.start()
 
+    def _claim(self) -> None:
+        asked_at = clock()
+        on_trial = [one.probation.crashes for one in list(self._numbers.values()) if one.probation.lasts]
+        waited = asked_at - self._unclaimed_since if self._unclaimed_since is not None else 0.0
+        claimed = lease.claim(
+            self.worker,
+            len(self._numbers),
+            on_trial=on_trial,
+            but={*self._numbers, *self._leaving},
+            all_there_is=waited > settings.LEASE_SECONDS,  # whose share they are does not take them
+        )
+        for instance in claimed:
+            log.info("claimed", instance=instance.id, epoch=instance.epoch)
+            number = self._numbers[instance.id] = Connection(instance, self._writer, Fence(asked_at))
+            number.start()
+
+    def _tend(self) -> None:
+        """What is done about once a second: probations, deaf connections, and the balance between workers."""
+        numbers = list(self._numbers.values())
+        verdicts = {number.instance_id: number.probation.verdict() for number in numbers}
+        online = [instance_id for instance_id, verdict in verdicts.items() if verdict == "online"]
+        ended = [instance_id for instance_id, verdict in verdicts.items() if verdict == "ended"]
+        lease.prove(self.worker, online, ended)
+        for number in numbers:
+            number.watchdog.look()
+        if not lease.unclaimed(self.worker.network):
+            self._unclaimed_since = None
+        elif self._unclaimed_since is None:
+            self._unclaimed_since = clock()
+        for number in self._balance.to_give(numbers, self._closing):
+            log.info("given_away", instance=number.instance_id)
+            metrics.NUMBERS_GIVEN.inc()
+            self._close(number)
+
     def _abandon(self, instance_id: str) -> None:
-        if number := self._numbers.pop(instance_id, None):
+        if number := self._numbers.get(instance_id):
             log.warning("lease_lost", instance=instance_id)
             metrics.LEASES_LOST.inc()
-            threading.Thread(target=number.abandon, daemon=True).start()
+            thread = threading.Thread(target=number.abandon, daemon=True)
+            thread.start()
+            self._leaving[instance_id] = thread  # before it is none of ours, so that it is not claimed meanwhile
+            self._numbers.pop(instance_id, None)
 
     def _find_work(self) -> None:
         ids = list(self._numbers)
@@ -171,9 +251,9 @@ class Holder:
 
     # --- the fence --------------------------------------------------------------------------
 
-    def _watch_lease(self) -> None:
+    def _watch_leases(self) -> None:
         """Leave the network before the leases run out, even when the database never answers."""
-        while not self._stopping.wait(0.5):
-            if time.monotonic() - self._renewed > settings.LEASE_SECONDS - _MARGIN_SECONDS:
-                for instance_id in list(self._numbers):
+        while not self._stopped.wait(_FENCE_SECONDS):
+            for instance_id, number in list(self._numbers.items()):
+                if not number.fence.holds:
                     self._abandon(instance_id)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
-import socket
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
-from pathlib import Path
+from typing import NamedTuple
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 
+from instances.holding import deaths, suspects
+from instances.holding.deaths import machine
+from instances.holding.load import Load
+from instances.holding.transactions import bounded
 from instances.models import Instance, Worker
 from instances.states import ENDED, Wanted
 
@@ -21,82 +24,127 @@ def _lease_end() -> object:
     return Now() + timedelta(seconds=settings.LEASE_SECONDS)
 
 
-def machine() -> str:
-    """Where a process id counts: host, boot and process namespace."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        namespace = os.readlink("/proc/self/ns/pid")
-    except OSError:
-        boot = namespace = "unknown"
-    return f"{socket.gethostname()} {boot} {namespace}"
-
-
-def _is_dead(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
-
-
 def register(name: str, network: str, queue: str) -> Worker:
     """Write the row of this start, and free what dead processes of this machine still hold.
 
     A killed worker's numbers need not wait for the end of their lease when its successor can see that
     the process is gone.
     """
-    here = machine()
-    if "unknown" not in here:
-        for old in Worker.objects.filter(machine=here, network=network):
-            if old.pid == os.getpid() or _is_dead(old.pid):
-                Instance.objects.filter(holder=old).update(lease_until=Now())
-                old.delete()
+    deaths.settle(network)
     return Worker.objects.create(
-        name=name, network=network, queue=queue, machine=here, pid=os.getpid(), capacity=settings.SESSION_CAPACITY
+        name=name, network=network, queue=queue, machine=machine(), pid=os.getpid(), capacity=settings.SESSION_CAPACITY
     )
 
 
-def renew(worker: Worker, held: Iterable[str]) -> set[str]:
-    """Extend all leases in one statement, and beat the heart; returns the ids that are lost."""
-    ids = list(held)
+class Renewal(NamedTuple):
+    """The ids of the numbers whose lease was extended, and of those that are not held any more."""
+
+    extended: set[str]
+    lost: set[str]
+
+
+def renew(worker: Worker, held: Iterable[str], load: Load | None = None) -> Renewal:
+    """Extend all leases, and beat the heart.
+
+    A number whose row somebody has locked is neither renewed nor lost: its turn comes with the next renewal, and
+    without one its lease ends.
+    """
+    ids = set(held)
     with transaction.atomic():
-        Worker.objects.filter(pk=worker.pk).update(heartbeat_at=Now())
+        bounded()
+        beat = {"heartbeat_at": Now(), **(load._asdict() if load else {})}
+        Worker.objects.filter(pk=worker.pk).update(**beat)
         mine = Instance.objects.filter(holder=worker, pk__in=ids, lease_until__gt=Now())
-        if mine.update(lease_until=_lease_end()) == len(ids):
-            return set()
-        return set(ids) - set(mine.values_list("pk", flat=True))
+        locked = mine.order_by("pk").select_for_update(skip_locked=True, no_key=True)
+        extended = set(locked.values_list("pk", flat=True))
+        Instance.objects.filter(pk__in=extended).update(lease_until=_lease_end())
+        lost = ids - set(mine.values_list("pk", flat=True)) if extended < ids else set()
+    return Renewal(extended, lost)
 
 
 def _free() -> Q:
     return Q(holder=None) | Q(lease_until=None) | Q(lease_until__lte=Now())
 
 
-def _room(worker: Worker, held: int) -> int:
-    """How many more this worker should take: its capacity, and no more than its fair share."""
-    workers = max(1, Worker.objects.live().filter(network=worker.network).count())
-    wanted = Instance.objects.filter(network=worker.network, wanted=Wanted.CONNECTED).exclude(state__in=ENDED).count()
-    return min(worker.capacity, -(-wanted // workers)) - held
+def _wanted(network: str) -> QuerySet[Instance]:
+    """What should be connected now."""
+    allowed = Q(quarantined_until=None) | Q(quarantined_until__lte=Now())
+    return Instance.objects.filter(allowed, network=network, wanted=Wanted.CONNECTED).exclude(state__in=ENDED)
 
 
-def claim(worker: Worker, held: int) -> list[Instance]:
-    """Take wanted numbers that nobody holds, each by compare-and-swap; the epoch of each goes up by one."""
-    room = _room(worker, held)
+def shares(workers: Sequence[Worker], wanted: int) -> dict[str, int]:
+    """How many of the wanted numbers each worker should hold: as even as their capacities allow, and the same
+    whoever asks. What exceeds all capacities is nobody's.
+    """
+    result = {}
+    for place, worker in enumerate(sorted(workers, key=lambda one: (one.capacity, one.pk))):
+        fair = -(-wanted // (len(workers) - place))
+        result[worker.pk] = min(worker.capacity, fair)
+        wanted -= result[worker.pk]
+    return result
+
+
+def share(worker: Worker, *, settled: bool = False) -> int:
+    """How many numbers a worker should hold now; none when it is on its way out.
+
+    ``settled``: workers that started less than a lease ago do not count, but for itself.
+    """
+    taking = Worker.objects.taking().filter(network=worker.network)
+    if settled:
+        before = Now() - timedelta(seconds=settings.LEASE_SECONDS)
+        taking = taking.filter(Q(started_at__lte=before) | Q(pk=worker.pk))
+    return shares(list(taking), _wanted(worker.network).count()).get(worker.pk, 0)
+
+
+def unclaimed(network: str) -> bool:
+    """Whether there are numbers that some worker should take."""
+    return _wanted(network).filter(_free()).exists()
+
+
+def claim(
+    worker: Worker, held: int, *, on_trial: Sequence[int] = (), but: Collection[str] = (), all_there_is: bool = False
+) -> list[Instance]:
+    """Take wanted numbers that nobody holds, up to the fair share; the epoch of each goes up by one.
+
+    ``on_trial`` has the crashes of the numbers that the worker holds and that have not passed their probation, see
+    suspects.admitted. With ``all_there_is`` the capacity alone is the limit. Rows that somebody else has locked, and
+    those in ``but``, are left for the next time.
+    """
+    room = (worker.capacity if all_there_is else share(worker)) - held
     if room <= 0:
         return []
-    wanted = Instance.objects.filter(network=worker.network, wanted=Wanted.CONNECTED).exclude(state__in=ENDED)
-    claimed = []
-    for pk, epoch in wanted.filter(_free()).order_by("pk").values_list("pk", "epoch")[:room]:
-        taken = Instance.objects.filter(_free(), pk=pk, epoch=epoch, wanted=Wanted.CONNECTED)
-        # No row: another worker was faster.
-        if taken.update(holder=worker, epoch=F("epoch") + 1, lease_until=_lease_end()):
-            claimed.append(pk)
-    return list(Instance.objects.filter(pk__in=claimed, holder=worker))
+    free = _wanted(worker.network).filter(_free()).exclude(pk__in=list(but))
+    found = free.order_by("-crashes", "pk").values_list("pk", "crashes", "crashed_at")
+    ids = suspects.admitted([suspects.Candidate(*row) for row in found], held, on_trial)[:room]
+    if not ids:
+        return []
+    with transaction.atomic():
+        bounded()
+        locked = free.filter(pk__in=ids).order_by("pk").select_for_update(skip_locked=True, no_key=True)
+        taken = Instance.objects.filter(pk__in=list(locked.values_list("pk", flat=True)))
+        probation = Case(When(device_jid=None, then=Value(None)), default=Now())
+        taken.update(holder=worker, epoch=F("epoch") + 1, lease_until=_lease_end(), probation_since=probation)
+        return list(taken.order_by("pk"))
+
+
+def prove(worker: Worker, online: Collection[str], ended: Collection[str]) -> None:
+    """End the probation of numbers of this worker: of those that were online for long enough, who are suspected of
+    nothing any more, and of those whose attempt to connect has ended.
+    """
+    mine = Instance.objects.filter(holder=worker)
+    if online:
+        mine.filter(pk__in=list(online)).update(probation_since=None, crashes=0)
+    if ended:
+        mine.filter(pk__in=list(ended)).update(probation_since=None)
+
+
+def drain(worker: Worker) -> None:
+    """Say that this worker takes no more numbers: what it gives away is for the others."""
+    Worker.objects.filter(pk=worker.pk).update(draining_since=Now())
 
 
 def leave(worker: Worker) -> None:
     """Free everything and remove the row of this start."""
     with transaction.atomic():
-        Instance.objects.filter(holder=worker).update(holder=None, lease_until=None)
+        Instance.objects.filter(holder=worker).update(holder=None, lease_until=None, probation_since=None)
         worker.delete()

@@ -3,7 +3,7 @@
 A caller hands in an item and gets a Future that is done when the item is committed. All that waits is
 written in one transaction: first the leases of the instances concerned are checked and locked, then the
 items go to the handlers of their types in order. So a hundred numbers share few commits, and nothing is
-written by a worker that has lost the number, but for facts: what a number was told.
+written by a worker that has lost the number, or whose lease has run out, but for facts: what a number was told.
 
 A group is made up of what came while the one before was written. If nobody waits for any of it, it waits a
 little longer: one transaction more costs far more than one item more.
@@ -21,7 +21,10 @@ from typing import Any, NamedTuple
 
 import structlog
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
+from django.db.models import Case, When
+from django.db.models.functions import Now
 
+from instances.holding.transactions import bounded
 from instances.models import Instance
 from webhooks import events
 
@@ -169,9 +172,12 @@ class Writer:
     def _may_write(self, item: Item, locked: dict[str, Instance]) -> bool:
         if (found := locked.get(item.instance_id)) is None:
             return False
-        return item.epoch is None or (found.holder_id, found.epoch) == (self._worker_id, item.epoch)
+        held = (found.holder_id, found.epoch) == (self._worker_id, item.epoch) and vars(found)["leased"]
+        return item.epoch is None or held
 
     @staticmethod
     def _lock(ids: Iterable[str]) -> dict[str, Instance]:
+        bounded()
         query = Instance.objects.select_for_update(no_key=True).filter(pk__in=sorted(ids))
-        return {instance.id: instance for instance in query.order_by("pk")}
+        leased = Case(When(lease_until__gt=Now(), then=True), default=False)
+        return {instance.id: instance for instance in query.annotate(leased=leased).order_by("pk")}

@@ -25,6 +25,11 @@ def expire(instance: Instance) -> None:
     Instance.objects.filter(pk=instance.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
 
 
+def silence(worker: Worker) -> None:
+    """It gave no sign of life for a minute."""
+    Worker.objects.filter(pk=worker.pk).update(heartbeat_at=timezone.now() - timedelta(minutes=1))
+
+
 def ids(instances: list[Instance]) -> set[str]:
     return {instance.id for instance in instances}
 
@@ -62,6 +67,7 @@ def test_a_number_whose_lease_has_ended_is_taken_in_the_next_epoch(
 ) -> None:
     lease.claim(worker, 0)
     expire(instance)
+    silence(worker)
     second = make_worker()
     (taken,) = lease.claim(second, 0)
     assert (taken.holder_id, taken.epoch) == (second.id, 2)
@@ -72,7 +78,7 @@ def test_renewing_extends_the_leases_and_beats_the_heart(instance: Instance, wor
     lease.claim(worker, 0)
     Instance.objects.update(lease_until=timezone.now() + timedelta(seconds=1))
     Worker.objects.update(heartbeat_at=timezone.now() - timedelta(minutes=1))
-    assert lease.renew(worker, [instance.id]) == set()
+    assert lease.renew(worker, [instance.id]) == ({instance.id}, set())
     assert Instance.objects.get().lease_until > timezone.now() + timedelta(seconds=5)  # type: ignore[operator]
     assert Worker.objects.live().get() == worker
 
@@ -86,7 +92,7 @@ def test_renewing_reports_what_is_lost(
     expire(expired)
     expire(stolen)
     Instance.objects.filter(pk=stolen.pk).update(holder=make_worker(), epoch=2, lease_until=lease._lease_end())
-    assert lease.renew(worker, [kept.id, expired.id, stolen.id]) == {expired.id, stolen.id}
+    assert lease.renew(worker, [kept.id, expired.id, stolen.id]) == ({kept.id}, {expired.id, stolen.id})
     assert Instance.objects.get(pk=expired.pk).lease_until < timezone.now()  # type: ignore[operator]
 
 
@@ -184,3 +190,63 @@ def test_workers_that_claim_at_the_same_time_never_share_a_number(
     assert set().union(*shares) == wanted
     assert [len(share) for share in shares] == [3, 3, 3, 3]
     assert set(Instance.objects.values_list("epoch", flat=True)) == {1}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("capacities", "wanted", "expected"),
+    [
+        ([100, 100], 100, [50, 50]),
+        ([100, 100, 100], 5, [2, 2, 1]),
+        ([10, 200], 100, [10, 90]),
+        ([10, 20], 100, [10, 20]),
+        ([100, 100], 0, [0, 0]),
+    ],
+)
+def test_shares_are_as_even_as_capacities_allow(
+    make_worker: MakeWorker, capacities: list[int], wanted: int, expected: list[int]
+) -> None:
+    workers = [make_worker(capacity=capacity) for capacity in capacities]
+    found = lease.shares(workers, wanted)
+    assert [found[worker.pk] for worker in workers] == expected
+
+
+@pytest.mark.django_db
+def test_a_worker_on_its_way_out_takes_nothing_and_leaves_its_share_to_others(
+    alice: Person, make_instance: MakeInstance, make_worker: MakeWorker
+) -> None:
+    for _ in range(4):
+        make_instance(alice)
+    first, second = make_worker(), make_worker()
+    lease.drain(first)
+    assert lease.claim(first, 0) == []
+    assert len(lease.claim(second, 0)) == 4
+
+
+@pytest.mark.django_db
+def test_what_nobody_takes_is_taken_beyond_the_share(
+    alice: Person, make_instance: MakeInstance, make_worker: MakeWorker
+) -> None:
+    for _ in range(4):
+        make_instance(alice)
+    first, _ = make_worker(), make_worker()
+    assert len(lease.claim(first, 0)) == 2
+    assert lease.claim(first, 2) == []
+    assert len(lease.claim(first, 2, all_there_is=True)) == 2
+
+
+@pytest.mark.django_db
+def test_a_new_worker_counts_for_others_when_it_has_lived_for_a_lease(
+    alice: Person, make_instance: MakeInstance, make_worker: MakeWorker
+) -> None:
+    for _ in range(4):
+        make_instance(alice)
+    old = make_worker(started_at=timezone.now() - timedelta(minutes=1))
+    new = make_worker()
+    assert (lease.share(old), lease.share(old, settled=True), lease.share(new, settled=True)) == (2, 4, 2)
+
+
+@pytest.mark.django_db
+def test_numbers_in_quarantine_are_nobodys(instance: Instance, worker: Worker) -> None:
+    Instance.objects.update(quarantined_until=timezone.now() + timedelta(minutes=1))
+    assert (lease.share(worker), lease.claim(worker, 0), lease.unclaimed("sandbox")) == (0, [], False)

@@ -163,6 +163,11 @@ class Client:
         if error:
             raise SendFailed(error.decode(errors="replace"))
 
+    def waits_for_login(self) -> bool:
+        """Whether the socket is open and WhatsApp has not let the number in."""
+        GATE.enter()
+        return bool(gocode.IsConnected(self._uuid)) and not gocode.IsLoggedIn(self._uuid)
+
     def status_privacy(self) -> str:
         """Who gets status posts: ``contacts``, ``blacklist`` or ``whitelist``. Raises SendFailed."""
         GATE.enter()

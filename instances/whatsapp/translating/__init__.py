@@ -15,6 +15,8 @@ from instances.whatsapp.translating.messages import message, undecryptable
 from instances.whatsapp.translating.receipts import receipt, typing
 from instances.whatsapp.translating.states import banned, refused
 
+KEEP_ALIVE_LOST, KEEP_ALIVE_BACK = 4, 5
+KEEP_ALIVE = frozenset({KEEP_ALIVE_LOST, KEEP_ALIVE_BACK})
 CONNECTED, STREAM_ERROR, HISTORY, MESSAGE, RECEIPT, TYPING, UNDECRYPTABLE = 3, 11, 13, 17, 18, 19, 44
 # What is confirmed to WhatsApp, which does not repeat it.
 FACTS = frozenset({HISTORY, MESSAGE, RECEIPT, UNDECRYPTABLE})
@@ -46,7 +48,7 @@ STATES = frozenset(_TRANSLATORS) - FACTS - {TYPING}
 def codes(*, history: bool, typing: bool) -> frozenset[int]:
     """The events to subscribe to. No others: each costs, and one that the library cannot encode ends the session."""
     wanted = {HISTORY: history, TYPING: typing}
-    return frozenset(code for code in _TRANSLATORS if wanted.get(code, True))
+    return KEEP_ALIVE | {code for code in _TRANSLATORS if wanted.get(code, True)}
 
 
 def translate(code: int, raw: bytes) -> News | None:
