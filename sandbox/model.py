@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from .phone import Phone
     from .session import Session
 
+MAX_CONNECTIONS = 1000
 MAX_QUEUE = 10_000  # stanzas that wait for one device; the oldest goes first
 MAX_REMEMBERED = 1_000  # message ids per device, to recognise what is sent again
 MAX_INBOX = 10_000  # messages, and as many receipts, of one phone
@@ -89,6 +91,15 @@ class Waiting(NamedTuple):
     frame: bytes  # the stanza, encoded
 
 
+@dataclass
+class Connection:
+    """One login of a linked client, in Unix seconds; ``replaced``: a newer login of the same client ended it."""
+
+    since: float
+    until: float | None = None
+    replaced: bool = False
+
+
 @dataclass(eq=False)
 class Device:
     """A linked client; its keys are what it uploaded.  Number 0 is the phone itself."""
@@ -106,6 +117,7 @@ class Device:
         self.queue: dict[QueueKey, Waiting] = {}  # sent or to be sent, and not confirmed
         self.sent: dict[str, int] = {}  # what it sent lately -> time; to recognise what comes twice
         self.session: Session | None = None
+        self.connections: deque[Connection] = deque(maxlen=MAX_CONNECTIONS)  # the latest logins, oldest first
         self.active = False  # has asked for live stanzas since it connected
         self.online = False  # presence "available"
         self.phone: Phone | None = None  # simulated here instead of connected (device 0)

@@ -24,7 +24,7 @@ from . import routing
 from .errors import PhoneTaken
 from .iq import answer
 from .media import MediaStore, Misbehaviour
-from .model import MAX_QUEUE, Account, Device, Faults, Group, QueueKey, Waiting, now, queue_key
+from .model import MAX_QUEUE, Account, Connection, Device, Faults, Group, QueueKey, Waiting, now, queue_key
 from .newsletters import Newsletter, Newsletters
 from .pairing import Pairings
 from .phone import Phone
@@ -234,13 +234,18 @@ class Network:
 
     def _login(self, session: Session, device: Device) -> None:
         if device.session:
+            device.connections[-1].replaced = True
             self.stream_error(device, conflict="replaced")
+        session.connection = Connection(time.time())
+        device.connections.append(session.connection)
         device.session, session.device, device.active = session, device, False
         session.send(node("success", t=now(), lid=device.lid, location="sim", props=27))
 
     def disconnected(self, session: Session) -> None:
         self.sessions.discard(session)
         self.pairings.abandon(session)
+        if session.connection:
+            session.connection.until = time.time()
         device = session.device
         if device and device.session is session:
             device.session, device.active = None, False

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import WSMsgType, web
 from google.protobuf.message import DecodeError
 
-from .model import Device
+from .model import Connection, Device
 from .noise import CONNECTION_HEADER, NoiseError, NoiseServer
 from .protos import ClientPayload
 from .wire import Node, WireError, decode, encode
@@ -41,6 +41,7 @@ class Session:
         self.noise_key = b""
         self.payload: Any = ClientPayload()
         self.device: Device | None = None
+        self.connection: Connection | None = None  # since a login
         self.ended = False  # about to be closed: ignore what still comes
 
     def send(self, stanza: Node | None, frame: bytes = b"") -> None:

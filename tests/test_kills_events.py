@@ -166,6 +166,8 @@ def kill_at_random(stack: RunningStack, sending: Any) -> list[str]:
     while order or not sending.done():
         victim = order.pop() if order else dice.choice(VICTIMS)
         time.sleep(dice.uniform(0.5, 2.0))
+        # A server that was killed may need more than one try to come back.
+        wait_for(lambda name=victim: stack.processes()[name]["pid"], 60, victim)  # type: ignore[misc]
         stack.wait_for_restart(victim, stack.kill(victim))
         killed.append(victim)
     return killed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any, Literal
 
 from .base import Methods, digits
@@ -24,6 +25,11 @@ class PhoneMethods(Methods):
         account = self._account(phone)
         devices = [{"device": d.number, "connected": d.session is not None} for d in self._devices(phone, None)]
         return self._about(account) | {"devices": devices}
+
+    def connections(self, phone: str) -> list[dict[str, Any]]:
+        """The latest logins of a phone's linked clients, oldest first."""
+        found = [{"device": d.number} | asdict(c) for d in self._devices(phone, None) for c in d.connections]
+        return sorted(found, key=lambda one: float(one["since"]))
 
     def scan(self, phone: str, qr: str) -> None:
         """The phone scans the QR code that a client shows.  400 qr_invalid, 409 qr_expired."""

@@ -182,6 +182,9 @@ def test_faults_of_the_stream_are_what_the_library_takes_them_for(clients: Clien
     clients.expect(mark, client="frank", event="Disconnected")
     clients.expect(mark, client="frank", event="Connected")
     clients.sandbox("faults", phone=phone, login_failure={"reason": 402, "code": 101, "expire": 3600})
+    cut, now = clients.sandbox("connections", phone=phone)[-2:]
+    assert (cut["replaced"], now["until"]) == (False, None)
+    assert cut["since"] < cut["until"] < now["since"]
     clients.sandbox("drop", phone=phone)
     clients.expect(mark, client="frank", event="TemporaryBan")
     clients.sandbox("faults", phone=phone, login_failure=None)
