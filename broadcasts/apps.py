@@ -6,7 +6,8 @@ class BroadcastsConfig(AppConfig):
     name = "broadcasts"
 
     def ready(self) -> None:
-        from broadcasts import opt_outs, persons, triggers
+        from broadcasts import opt_outs, persons, services, triggers
+        from instances import removal
         from messaging import contacts, receiving
         from webhooks import catalogue
 
@@ -14,5 +15,6 @@ class BroadcastsConfig(AppConfig):
         receiving.received.append(opt_outs.received)
         contacts.exporting.append(persons.exported)
         contacts.erasing.append(persons.erased)
+        removal.clearing.insert(0, services.withdraw)  # before the messages that it would go on making
         pre_migrate.connect(triggers.drop, sender=self)
         post_migrate.connect(triggers.create, sender=self)

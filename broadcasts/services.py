@@ -172,10 +172,29 @@ def cancel(*, broadcast: Broadcast) -> Broadcast:
         locked = _locked(broadcast)
         if locked.state == State.COMPLETED:
             raise Problem("broadcast_not_running", f"The broadcast is {locked.state}.", state=locked.state)
-        if locked.state != State.CANCELLED:
-            now = timezone.now()
-            set_state(locked, State.CANCELLED, reason=None, next_at=now, ended_at=now)
-            events.append([told(locked, "cancelled")])
-            _record(locked, "cancelled")
+        _end(locked)
     ending.clear(locked)
     return locked
+
+
+def _end(locked: Broadcast) -> None:
+    if locked.state != State.CANCELLED:
+        now = timezone.now()
+        set_state(locked, State.CANCELLED, reason=None, next_at=now, ended_at=now)
+        events.append([told(locked, "cancelled")])
+        _record(locked, "cancelled")
+
+
+def withdraw(instance: Instance) -> bool:
+    """Take a deleted instance out of a broadcast, which is cancelled if it has no other; True if there may be more.
+
+    In the caller's transaction; what waits in the lanes the feeder cancels.
+    """
+    sender = Sender.objects.filter(instance=instance).select_related("broadcast").first()
+    if sender is None:
+        return False
+    broadcast = _locked(sender.broadcast)
+    sender.delete()
+    if broadcast.state != State.COMPLETED and not broadcast.senders.exists():
+        _end(broadcast)
+    return True

@@ -132,7 +132,7 @@ def is_refused(address: Address, allowed: Iterable[Network] = ()) -> bool:
     return not address.is_global or any(address in network for network in _DENIED)
 
 
-def _literal(host: str) -> Address | None:
+def literal(host: str) -> Address | None:
     """The address that a host spells out, the old spellings ``127.1`` and ``0x7f000001`` included."""
     try:
         return ipaddress.ip_address(host)
@@ -163,8 +163,30 @@ def checked_url(text: str) -> httpx.URL:
 
 def names_refused_address(url: httpx.URL) -> bool:
     """True if the host is written as an address that would be refused, so that nobody need dial to know."""
-    address = _literal(url.host)
+    address = literal(url.host)
     return address is not None and is_refused(address, settings.WEBHOOK_PRIVATE_NETWORKS)
+
+
+def checked_addresses(host: str, port: int, allowed: Iterable[Network]) -> list[str]:
+    """The addresses of a name, none of which is refused; for dialling by others than `Client`. Asks the name servers.
+
+    Raises Unreachable.
+    """
+    spelled, networks = literal(host), list(allowed)
+    try:
+        found = [str(spelled)] if spelled else _look_up(host, port)
+        refused = not found or any(is_refused(ipaddress.ip_address(text), networks) for text in found)
+    except (OSError, UnicodeError, ValueError) as error:
+        raise Unreachable from error
+    if refused:
+        metrics.EGRESS_DENIED.inc()
+        raise Unreachable
+    return found
+
+
+def _look_up(host: str, port: int) -> list[str]:
+    answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(answer[4][0]) for answer in answers))
 
 
 class _GuardedResolver(AbstractResolver):
@@ -218,15 +240,11 @@ def _guarded_sockets(allowed: Iterable[Network]) -> Callable[[tuple[Any, ...]], 
 def _system_resolver() -> Resolver:
     threads = ThreadPoolExecutor(_RESOLVER_THREADS, thread_name_prefix="resolver")
 
-    def look_up(host: str, port: int) -> list[str]:
-        answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        return list(dict.fromkeys(str(answer[4][0]) for answer in answers))
-
     async def resolve(host: str, port: int) -> list[str]:
-        address = _literal(host)
+        address = literal(host)
         if address is not None:
             return [str(address)]
-        return await asyncio.get_running_loop().run_in_executor(threads, look_up, host, port)
+        return await asyncio.get_running_loop().run_in_executor(threads, _look_up, host, port)
 
     return resolve
 
@@ -364,10 +382,10 @@ class Client:
         content: bytes | None = None,
         read: float | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        literal = _literal(target.host)  # aiohttp takes the canonical spelling only
+        spelled = literal(target.host)  # aiohttp takes the canonical spelling only
         async with self._session().request(
             method,
-            yarl.URL(str(target.copy_with(host=str(literal)) if literal else target), encoded=True),
+            yarl.URL(str(target.copy_with(host=str(spelled)) if spelled else target), encoded=True),
             headers=headers,
             data=content,
             allow_redirects=False,

@@ -195,6 +195,22 @@ CHAT_SETTLE_MS = _read.number(
     "CHAT_SETTLE_MS", 50, 0, 10_000, "Milliseconds that nothing is sent to a contact after a message from there."
 )
 
+LINK_SECONDS = _read.number(
+    "LINK_SECONDS", 900, 60, 86_400, "For so long QR codes are renewed; then connect has to be called again."
+)
+LINKS_PER_WORKER = _read.number("LINKS_PER_WORKER", 10, 1, 1000, "Numbers that one session worker links at a time.")
+LINKS_PER_ORGANIZATION = _read.number(
+    "LINKS_PER_ORGANIZATION", 10, 1, 1000, "Numbers that one organization links at a time."
+)
+CONNECTION_HISTORY_DAYS = _read.number(
+    "CONNECTION_HISTORY_DAYS", 90, 1, 3650, "Days that the history of an instance's connection is kept."
+)
+PROXY_PRIVATE_NETWORKS = _read.networks(
+    "PROXY_PRIVATE_NETWORKS",
+    Per(["127.0.0.0/8", "::1/128"], []),
+    "Networks where the proxies of instances are allowed although they are not public.",
+)
+
 _read.section("Media")
 MEDIA_DIR = _read.path(
     "MEDIA_DIR", "{VAR_DIR}/media", "Where files are kept unless S3 keeps them, and while they arrive."

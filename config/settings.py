@@ -39,6 +39,10 @@ SESSION_SILENT_SECONDS = E.SESSION_SILENT_SECONDS
 SESSION_ANSWER_SECONDS = E.SESSION_ANSWER_SECONDS
 SESSION_QUARANTINE_SECONDS = E.SESSION_QUARANTINE_SECONDS
 CHAT_SETTLE_SECONDS = E.CHAT_SETTLE_MS / 1000
+LINK_SECONDS, LINKS_PER_WORKER = E.LINK_SECONDS, E.LINKS_PER_WORKER
+LINKS_PER_ORGANIZATION = E.LINKS_PER_ORGANIZATION
+CONNECTION_HISTORY_DAYS = E.CONNECTION_HISTORY_DAYS
+PROXY_PRIVATE_NETWORKS = E.PROXY_PRIVATE_NETWORKS
 SANDBOX_CONTROL = E.SANDBOX_CONTROL
 SANDBOX_ENABLED = E.SANDBOX_ENABLED
 
@@ -218,6 +222,7 @@ CELERY_BEAT_SCHEDULE = {
     "pulse": {"task": "config.tasks.pulse", "schedule": 5.0, "options": {"expires": 10}},
     "sweep-deliveries": {"task": "webhooks.tasks.sweep", "schedule": 5.0, "options": {"expires": 10}},
     "sweep-instances": {"task": "instances.tasks.sweep", "schedule": 5.0, "options": {"expires": 10}},
+    "sweep-removals": {"task": "instances.tasks.sweep_removals", "schedule": 5.0, "options": {"expires": 10}},
     "sweep-expired": {"task": "subscriptions.tasks.sweep_expired", "schedule": 5.0, "options": {"expires": 10}},
     "sweep-alerts": {"task": "subscriptions.tasks.sweep_alerts", "schedule": 30.0, "options": {"expires": 60}},
     "feed-broadcasts": {"task": "broadcasts.tasks.feed", "schedule": 1.0, "options": {"expires": 2}},
@@ -231,6 +236,7 @@ CELERY_BEAT_SCHEDULE = {
     "release-messages": {"task": "messaging.tasks.release", "schedule": 2.0, "options": {"expires": 5}},
     "expire-held": {"task": "messaging.tasks.expire_held", "schedule": 600.0, "options": {"expires": 600}},
     "prune": {"task": "config.tasks.prune", "schedule": 3600.0},
+    "prune-instances": {"task": "instances.tasks.prune", "schedule": 3600.0},
     "prune-accounts": {"task": "accounts.tasks.prune", "schedule": 3600.0},
     "prune-messages": {"task": "messaging.tasks.prune", "schedule": 3600.0},
     "prune-broadcasts": {"task": "broadcasts.tasks.prune", "schedule": 3600.0},

@@ -22,7 +22,7 @@ def check_id(text: object, prefix: str) -> str:
 
 def instances(actor: Actor) -> QuerySet[Instance]:
     """The instances the caller sees: of its organization, for a key of its mode and those it is limited to."""
-    rows = Instance.objects.filter(organization_id=actor.organization_id, network__in=actor.networks)
+    rows = Instance.objects.present().filter(organization_id=actor.organization_id, network__in=actor.networks)
     return rows if actor.instances is None else rows.filter(pk__in=actor.instances)
 
 
@@ -31,7 +31,7 @@ def instance(actor: Actor, instance_id: str) -> Instance:
 
     Raises Problem ``not_found``, ``test_key_on_live`` or ``live_key_on_sandbox``.
     """
-    query = Instance.objects.filter(organization_id=actor.organization_id).select_related("holder")
+    query = Instance.objects.present().filter(organization_id=actor.organization_id).select_related("holder")
     return admitted(actor, query.filter(pk=check_id(instance_id, "ins")).first())
 
 

@@ -7,6 +7,7 @@ from django.db import models
 from django.utils import timezone
 
 from accounts.models import Organization
+from config.fields import EncryptedTextField
 from config.ids import TypeIDField
 from instances.states import State, Wanted
 
@@ -52,6 +53,12 @@ class Worker(models.Model):
         return self.name
 
 
+class InstanceQuerySet(models.QuerySet["Instance"]):
+    def present(self) -> InstanceQuerySet:
+        """Without those that were deleted and are still being cleared away."""
+        return self.filter(deleted_at=None)
+
+
 class Instance(models.Model):
     """One WhatsApp number of one organization.
 
@@ -63,6 +70,9 @@ class Instance(models.Model):
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="instances")
     name = models.CharField(max_length=100)
     settings = models.JSONField(default=dict, help_text="What differs from the defaults")
+    proxy = EncryptedTextField(null=True, help_text="URL with credentials, through which the number connects")
+    labels = models.JSONField(default=dict, help_text="Each one a key, by which both databases find it")
+    metadata = models.JSONField(default=dict, help_text="The tenant's own keys and texts")
     network = models.CharField(max_length=10, choices=Network.choices)
     wanted = models.CharField(max_length=10, choices=Wanted.choices, default=Wanted.STOPPED)
     state = models.CharField(max_length=12, choices=State.choices, default=State.CREATED)
@@ -84,6 +94,7 @@ class Instance(models.Model):
     holder = models.ForeignKey(Worker, on_delete=models.SET_NULL, null=True, related_name="held")
     epoch = models.PositiveIntegerField(default=0)
     lease_until = models.DateTimeField(null=True)
+    restarts = models.PositiveIntegerField(default=0, help_text="A holder that knows another number begins anew")
 
     # What was being connected when its worker died is suspected of it: instances/holding/suspects.py.
     probation_since = models.DateTimeField(null=True, help_text="Being connected, and not proven harmless since")
@@ -92,10 +103,18 @@ class Instance(models.Model):
     quarantines = models.PositiveSmallIntegerField(default=0, help_text="How often it was put into quarantine")
     quarantined_until = models.DateTimeField(null=True, help_text="Not connected before")
 
+    deleted_at = models.DateTimeField(null=True, help_text="Gone for its tenant; the rest follows")
     created_at = models.DateTimeField(auto_now_add=True)
 
+    objects = InstanceQuerySet.as_manager()
+
     class Meta:
-        indexes = [models.Index(fields=["organization", "-id"]), models.Index(fields=["network", "wanted"])]
+        indexes = [
+            models.Index(fields=["organization", "-id"]),
+            models.Index(fields=["network", "wanted"]),
+            models.Index(fields=["phone"], name="linked_numbers", condition=models.Q(device_jid__isnull=False)),
+            models.Index(fields=["deleted_at"], name="to_remove", condition=models.Q(deleted_at__isnull=False)),
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -108,3 +127,49 @@ class Instance(models.Model):
     @property
     def linked(self) -> bool:
         return self.device_jid is not None
+
+
+class ConnectionChange(models.Model):
+    """One step in the history of an instance's connection: the state it came into, and why."""
+
+    id = TypeIDField(prefix="chg", primary_key=True)
+    instance = models.ForeignKey(Instance, on_delete=models.CASCADE, related_name="history", db_index=False)
+    at = models.DateTimeField()
+    state = models.CharField(max_length=12, choices=State.choices)
+    reason = models.CharField(max_length=30)
+    detail = models.CharField(max_length=500, blank=True, default="")
+    worker = models.CharField(max_length=200, blank=True, default="", help_text="Who held the number")
+
+    class Meta:
+        indexes = [models.Index(fields=["instance", "-id"], name="history_of_instance")]
+
+    def __str__(self) -> str:
+        return f"{self.state}: {self.reason}"
+
+
+class LinkPage(models.Model):
+    """A page that links an instance, for whoever has its address: one link, within some minutes.
+
+    The token is in the fragment of the address and nowhere else; here is its SHA-256.
+    """
+
+    id = TypeIDField(prefix="lnp", primary_key=True)
+    instance = models.ForeignKey(Instance, on_delete=models.CASCADE, related_name="link_pages")
+    token_hash = models.CharField(max_length=64, unique=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField(db_index=True)
+    used_at = models.DateTimeField(null=True, help_text="When the number was linked")
+    revoked_at = models.DateTimeField(null=True)
+    codes_asked = models.PositiveSmallIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["instance"],
+                condition=models.Q(used_at=None, revoked_at=None),
+                name="one_open_link_page_of_an_instance",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.id

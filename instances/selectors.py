@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 
 from accounts.models import Mode
 from config.api.health import part
@@ -34,6 +34,8 @@ def instance_data(instance: Instance) -> dict[str, Any]:
         "banned_until": iso(instance.banned_until),
         "connected_at": iso(instance.connected_at),
         "created_at": iso(instance.created_at),
+        "labels": sorted(instance.labels),
+        "metadata": instance.metadata,
         "settings": settings_of_instances.shown(instance),
     }
 
@@ -53,16 +55,35 @@ def answer(instance: Instance) -> dict[str, Any]:
     return answers([instance])[0]
 
 
+def filtered(
+    rows: QuerySet[Instance],
+    *,
+    network: str | None = None,
+    state: Collection[str] = (),
+    label: str | None = None,
+    phone: str | None = None,
+) -> QuerySet[Instance]:
+    """Those of the instances that all of it is true of."""
+    if network is not None:
+        rows = rows.filter(network=network)
+    if state:
+        rows = rows.filter(state__in=state)
+    if label is not None:
+        rows = rows.filter(labels__has_key=label)
+    return rows if phone is None else rows.filter(phone=phone)
+
+
 def count(organization_id: str) -> dict[str, int]:
     """How many numbers an organization has on each network, whatever their state."""
-    rows = Instance.objects.filter(organization_id=organization_id).values_list("network")
+    rows = Instance.objects.present().filter(organization_id=organization_id).values_list("network")
     return dict(rows.annotate(Count("pk")))
 
 
 def known(organization_id: str, mode: str, instance_ids: Collection[str]) -> set[str]:
     """Those of the ids that are instances a key of this mode could reach."""
     network = Network.SANDBOX if mode == Mode.TEST else Network.WHATSAPP
-    rows = Instance.objects.filter(organization_id=organization_id, network=network, pk__in=list(instance_ids))
+    rows = Instance.objects.present().filter(pk__in=list(instance_ids))
+    rows = rows.filter(organization_id=organization_id, network=network)
     return set(rows.values_list("pk", flat=True))
 
 

@@ -13,7 +13,9 @@ import structlog
 from msgspec import UNSET, Meta, UnsetType
 
 from config.api.problems import invalid
+from config.api.serializers import NOT_BLANK
 from config.api.structs import not_valid, with_whole_numbers
+from instances import proxies
 
 if TYPE_CHECKING:
     from instances.models import Instance
@@ -93,6 +95,18 @@ class ColdContacts(_Part, frozen=True):
 
 
 class Settings(_Part, frozen=True):
+    device_name: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=50,
+            pattern=NOT_BLANK,
+            description="How the link is called on the phone, under Linked devices; from the next link on.",
+        ),
+    ] = "WhatsApp API"
+    mark_online: Annotated[
+        bool, Meta(description="Show the number as online while it is connected; its phone then gets no notifications.")
+    ] = False
     pacing: Pacing = Pacing()
     typing: Typing = Typing()
     media: MediaPolicy = MediaPolicy()
@@ -106,6 +120,15 @@ class Settings(_Part, frozen=True):
     resend_unconfirmed: Annotated[
         bool, Meta(description="Send again what WhatsApp did not confirm, although it may arrive twice.")
     ] = False
+
+
+class AllSettings(Settings, frozen=True):
+    """With the one that is stored apart, encrypted."""
+
+    proxy: Annotated[
+        Annotated[str, Meta(max_length=proxies.MAX_LENGTH, pattern=proxies.PATTERN)] | None,
+        Meta(description="What the number connects through: `socks5://` or `http://`, shown without its password."),
+    ] = None
 
 
 @lru_cache(maxsize=1)
@@ -137,9 +160,12 @@ def merged(old: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def changed(network: str, stored: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    """What is to be stored after a change by its user. Raises Problem ``invalid_request`` with pointers."""
+    """What is to be stored after a change by its user, but for the proxy.
+
+    Raises Problem ``invalid_request`` with pointers.
+    """
     change = with_whole_numbers(change)
-    result = merged(stored, change)
+    result = merged(stored, {name: value for name, value in change.items() if name != "proxy"})
     try:
         msgspec.convert(change, SettingsChange, strict=True)
         _check_quiet_hours(change)
@@ -180,7 +206,7 @@ def of(instance: Instance) -> Settings:
 def shown(instance: Instance) -> dict[str, Any]:
     """As clients see them."""
     data: dict[str, Any] = msgspec.to_builtins(of(instance))
-    return data
+    return data | {"proxy": proxies.masked(instance.proxy)}
 
 
 def _partial(struct: type[msgspec.Struct]) -> Any:
@@ -193,4 +219,4 @@ def _partial(struct: type[msgspec.Struct]) -> Any:
     return msgspec.defstruct(f"{struct.__name__}Change", fields, forbid_unknown_fields=True, kw_only=True)
 
 
-SettingsChange: Any = _partial(Settings)
+SettingsChange: Any = _partial(AllSettings)

@@ -26,7 +26,26 @@ class Wanted(models.TextChoices):
 
     CONNECTED = "connected"
     STOPPED = "stopped"
+    LOGGED_OUT = "logged_out"
 
+
+# Wishes that a session worker has to fulfil; a number whose link is to be removed must be online for it.
+FOR_WORKERS = (Wanted.CONNECTED, Wanted.LOGGED_OUT)
+
+# What a state is, for the docs.
+SENTENCES: dict[str, str] = {
+    State.CREATED: "It was never linked.",
+    State.LINKING: "It waits for a phone to scan a QR code or to take a pairing code.",
+    State.CONNECTING: "It is linked and logs in.",
+    State.CONNECTED: "It is online: it sends and receives.",
+    State.RECONNECTING: "It lost the connection and tries again by itself.",
+    State.STOPPED: "It is offline until somebody calls connect.",
+    State.LOGGED_OUT: "The link is gone; its messages are kept. Connect links it again.",
+    State.REPLACED: "Another client uses the same link.",
+    State.BANNED: "WhatsApp has banned the number until `banned_until`.",
+    State.OUTDATED: "WhatsApp wants a newer client library.",
+    State.FAILED: "WhatsApp refuses the login.",
+}
 
 # A worker that meets one of these leaves the number alone until somebody calls connect.
 ENDED = frozenset({State.LOGGED_OUT, State.REPLACED, State.BANNED, State.OUTDATED, State.FAILED})
@@ -56,9 +75,21 @@ REASONS: dict[str, Reason] = {
     "waiting_for_scan": Reason("A QR code waits to be scanned.", "Scan it in WhatsApp under Linked devices."),
     "link_timeout": Reason("Nobody scanned the QR code in time.", "Call connect for a new one."),
     "link_failed": Reason("WhatsApp did not complete the link.", "Call connect to try again."),
+    "link_cancelled": Reason("The link was cancelled.", "Call connect to try again."),
+    "number_in_use": Reason(
+        "The number is linked to another instance of yours, named in the detail; the new link was removed.",
+        "Use that instance, or log it out first.",
+    ),
+    "number_taken": Reason(
+        "The number is linked elsewhere on this platform; the new link was removed.",
+        "Log it out there first, or remove that link on the phone under Linked devices.",
+    ),
     "linked": Reason("The number was linked.", "Wait a few seconds."),
     "online": Reason("The number is online.", ""),
     "network_unreachable": Reason("WhatsApp cannot be reached from here.", "Check the network; it is tried again."),
+    "proxy_unreachable": Reason(
+        "WhatsApp cannot be reached through the proxy.", "Check the setting `proxy`; it is tried again."
+    ),
     "connection_lost": Reason("The connection was lost.", "Nothing: it is tried again."),
     "worker_lost": Reason("The session worker went away.", "Nothing: another one takes over."),
     "no_answer": Reason("WhatsApp did not answer any more.", "Nothing: the number is connected anew."),
@@ -66,10 +97,18 @@ REASONS: dict[str, Reason] = {
         "Connecting the number ended its session worker, several times.",
         "Nothing: it is tried again alone, after the time in the detail. If it comes back, link the number anew.",
     ),
+    "restarted": Reason("The instance was restarted.", "Wait a few seconds."),
     "stopped_by_user": Reason("The instance was stopped.", "Call connect to start it."),
     "organization_suspended": Reason(
         "The organization is suspended.", "Nothing: the instance is connected again when the suspension ends."
     ),
+    "logging_out": Reason("The link is being removed.", "Wait a few seconds."),
+    "logged_out_by_user": Reason("The instance was logged out.", "Call connect and scan again."),
+    "link_left": Reason(
+        "The instance was logged out and its keys are deleted, but WhatsApp could not be told.",
+        "Remove the link on the phone under Linked devices. Call connect to link again.",
+    ),
+    "deleted": Reason("The instance is being deleted.", ""),
     "unlinked": Reason("The link was removed on the phone.", "Call connect and scan again."),
     "store_lost": Reason("The session's keys are not in the store any more.", "Call connect and scan again."),
     "used_elsewhere": Reason("Another client took over this link.", "Stop that client, then call connect."),

@@ -6,7 +6,7 @@ from typing import Any
 from celery import shared_task
 from django.db.models.functions import Now
 
-from instances import services
+from instances import history, linking, removal, services
 from instances.holding import current
 from instances.holding.commands import Command
 from instances.models import Instance
@@ -33,3 +33,24 @@ def sweep() -> None:
     orphans = Instance.objects.filter(wanted=Wanted.CONNECTED, lease_until__lt=Now())
     for instance_id in orphans.values_list("pk", flat=True)[:500]:
         services.mark_orphaned(instance_id=instance_id)
+
+
+@shared_task
+def remove(instance_id: str) -> None:
+    """Go on with clearing a deleted instance away; in another task while there is more."""
+    if removal.go_on(instance_id=instance_id):
+        remove.delay(instance_id)
+
+
+@shared_task
+def sweep_removals() -> None:
+    """Go on with deleted instances whose task was lost, or that waited for a session worker."""
+    for instance_id in removal.unfinished():
+        remove.delay(instance_id)
+
+
+@shared_task
+def prune() -> None:
+    """Drop the old history of connections, and link pages that have ended."""
+    history.prune()
+    linking.prune()

@@ -21,7 +21,7 @@ from config.api.problems import Problem, invalid
 from config.egress import InvalidUrl, checked_url
 from config.ids import first_id
 from instances import wakeup as instance_wakeup
-from instances.models import Network
+from instances.models import Instance, Network
 from media import access, handlers, storing, wakeup
 from media.kinds import RULES
 from media.models import Kind, Media, Rendition, Source, Status, Upload
@@ -31,6 +31,7 @@ from media.sniffing import HEAD_BYTES, sniffed
 from subscriptions.selectors import retentions
 from webhooks import events
 
+_CLEARED = 50
 _USED_AGAIN = timedelta(hours=1)  # so often a use is noted at most
 _SLACK = timedelta(days=1)  # so that a message scheduled for the last day, or used without a note, finds its file
 
@@ -325,6 +326,17 @@ def purge_old(most: int) -> int:
                 Media.objects.filter(pk=media.pk).delete()
             done += 1
     return done
+
+
+def clear(instance: Instance) -> bool:
+    """Delete some of the files of a deleted instance, rows included, in the caller's transaction; True if there may be
+    more.
+    """
+    rows = list(Media.objects.filter(instance=instance).order_by("pk")[:_CLEARED])
+    for media in rows:
+        expire(media)
+    Media.objects.filter(pk__in=[media.pk for media in rows]).delete()
+    return bool(rows)
 
 
 def tell_settled(media: Media) -> None:

@@ -16,9 +16,10 @@ class MessagingConfig(AppConfig):
 
     def ready(self) -> None:
         from config import metrics
-        from instances import selectors
+        from instances import removal, selectors
         from instances.holding import attachments
         from media import handlers
+        from messaging import removal as of_messages
         from messaging.accepting import preparing
         from messaging.metrics import READINGS
         from messaging.sending import holds
@@ -31,3 +32,4 @@ class MessagingConfig(AppConfig):
         metrics.readings.update(READINGS)
         post_migrate.connect(_keep_triggers, sender=self)
         selectors.additions.append(holds.shown)
+        removal.clearing.insert(0, of_messages.clear)  # before the files that they name

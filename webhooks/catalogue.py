@@ -15,6 +15,7 @@ VERSION = 1
 TYPES: dict[str, str] = {
     "instance.created": "An instance was created.",
     "instance.updated": "The name or the settings of an instance were changed.",
+    "instance.deleted": "An instance was deleted, and is cleared away; this is its last event.",
     "instance.state": "The state of an instance changed; `data` has the state and its reason.",
     "instance.connected": "An instance is connected to WhatsApp.",
     "instance.degraded": "WhatsApp no longer answered a connected instance; it is being connected anew.",

@@ -36,6 +36,7 @@ def _of(**columns: Any) -> Content:
 
 EVENTS = {
     "instance.created": _of(**_NEW, phone=None, device_jid=None),
+    "instance.deleted": _of(wanted="stopped", state=State.LOGGED_OUT, reason="logged_out_by_user", device_jid=None),
     "instance.updated": _of(name="Sales"),
     "instance.state": _of(state=State.RECONNECTING, reason="connection_lost"),
     "instance.connected": _of(),

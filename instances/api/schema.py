@@ -8,9 +8,10 @@ from msgspec import UNSET, Meta, UnsetType
 from config.api.operations import Moment, Operation, Operations, Page, Phone, Shape, Tag, identifier
 from config.api.serializers import NOT_BLANK
 from instances.api import views
-from instances.api.serializers import InstanceInput, PairingCodeInput
+from instances.api.serializers import InstancesQuery, PairingCodeInput
+from instances.labels import Labels, Metadata, MetadataChange
 from instances.models import Network
-from instances.settings import Settings, SettingsChange
+from instances.settings import AllSettings, SettingsChange
 from instances.states import State, Wanted
 
 InstanceId = Annotated[str, identifier("ins")]
@@ -57,7 +58,9 @@ class InstanceInEvents(Shape):
     banned_until: Moment | None
     connected_at: Annotated[Moment, Meta(description="The last time the number came online.")] | None
     created_at: Moment
-    settings: Settings
+    labels: Labels
+    metadata: Metadata
+    settings: AllSettings
 
 
 class Instance(InstanceInEvents):
@@ -71,13 +74,43 @@ InstanceChange: Any = msgspec.defstruct(
     "InstanceChange",
     [
         ("name", _Name | UnsetType, UNSET),
+        ("labels", Labels | UnsetType, UNSET),
+        ("metadata", MetadataChange | UnsetType, UNSET),
         ("settings", SettingsChange | UnsetType, UNSET),
     ],
     bases=(Shape,),
     namespace={
-        "__doc__": "What is not named stays. `settings` is a merge patch (RFC 7396): null brings a default back."
+        "__doc__": "What is not named stays. `settings` and `metadata` are merge patches (RFC 7396): null brings a"
+        " default back, or takes a key away."
     },
 )
+NewInstance: Any = msgspec.defstruct(
+    "NewInstance",
+    [
+        ("name", _Name),
+        ("network", Network),
+        ("labels", Labels | UnsetType, UNSET),
+        ("metadata", MetadataChange | UnsetType, UNSET),
+        ("settings", SettingsChange | UnsetType, UNSET),
+    ],
+    bases=(Shape,),
+)
+
+
+class ConnectionChange(Shape):
+    """A state that the connection came into."""
+
+    id: Annotated[str, identifier("chg")]
+    at: Moment
+    state: State
+    reason: Annotated[str, Meta(description="Why, as a code: see docs/states.md.", examples=["connection_lost"])]
+    reason_text: str
+    advice: str
+    detail: str
+
+
+class ConnectionChangePage(Page[ConnectionChange]):
+    pass
 
 
 class InstancePage(Page[Instance]):
@@ -98,15 +131,16 @@ class PairingCode(Shape):
 
 _BINARY, _TEXT = {"type": "string", "format": "binary"}, {"type": "string"}
 _OTHER_NETWORK = ("test_key_on_live", "live_key_on_sandbox")
+_LINKING = ("logging_out", "too_many_links", "linking_busy", *_OTHER_NETWORK)
 TAG = Tag("Instances", "WhatsApp numbers: linked, connected, stopped.")
 OPERATIONS: Operations = {
-    views.InstancesView.get: Operation("List instances", answers={200: InstancePage}, paged=True),
+    views.InstancesView.get: Operation("List instances", answers={200: InstancePage}, paged=True, query=InstancesQuery),
     views.InstancesView.post: Operation(
         "Create an instance",
         "It is linked to a number later: call connect, then scan its QR code.",
-        body=InstanceInput,
+        body=NewInstance,
         answers={201: Instance},
-        problems=["instance_limit_reached", *_OTHER_NETWORK],
+        problems=["instance_limit_reached", "url_not_allowed", *_OTHER_NETWORK],
         example={"name": "Support", "network": "sandbox"},
     ),
     views.InstanceView.get: Operation("One instance", answers={200: Instance}, problems=_OTHER_NETWORK),
@@ -116,12 +150,46 @@ OPERATIONS: Operations = {
         body=InstanceChange,
         body_required=False,
         answers={200: Instance},
-        problems=_OTHER_NETWORK,
+        problems=["url_not_allowed", *_OTHER_NETWORK],
         example={"settings": {"pacing": {"min_gap_ms": 1500, "jitter_ms": 1000}, "typing": {"simulate": True}}},
+    ),
+    views.InstanceView.delete: Operation(
+        "Delete an instance",
+        "It is gone at once, and its place in the plan is free. In the background its link is removed at WhatsApp, its"
+        " keys, messages, chats, contacts and files are deleted; then `instance.deleted` tells the end. The audit log,"
+        " the event log and the figures of usage stay as long as they do anyway.",
+        answers={204: None},
+        problems=_OTHER_NETWORK,
     ),
     views.ConnectView.post: Operation(
         "Go online",
         "Idempotent. A linked number logs in; another one shows a QR code.",
+        answers={202: Instance},
+        problems=_LINKING,
+    ),
+    views.RestartView.post: Operation(
+        "Restart",
+        "Ends the connection, or the link in progress, and begins anew; connects what is offline.",
+        answers={202: Instance},
+        problems=_LINKING,
+    ),
+    views.InstanceLogoutView.post: Operation(
+        "Log out",
+        "Idempotent. Removes the link at WhatsApp and the keys here; messages and chats stay, and the number can be"
+        " linked again. `logging_out` becomes `logged_out_by_user`, or `link_left` where WhatsApp could not be told.",
+        answers={202: Instance},
+        problems=_OTHER_NETWORK,
+    ),
+    views.HistoryView.get: Operation(
+        "How the connection fared",
+        "Each state it came into and why, newest first, for CONNECTION_HISTORY_DAYS.",
+        answers={200: ConnectionChangePage},
+        paged=True,
+        problems=_OTHER_NETWORK,
+    ),
+    views.LinkingView.delete: Operation(
+        "Cancel linking",
+        "Idempotent. Takes back QR codes, pairing code and link page; an instance that is linked by now stays so.",
         answers={202: Instance},
         problems=_OTHER_NETWORK,
     ),
@@ -141,7 +209,7 @@ OPERATIONS: Operations = {
         "It is typed on the phone instead of scanning; connects if need be.",
         body=PairingCodeInput,
         answers={202: PairingCode},
-        problems=["instance_already_linked", *_OTHER_NETWORK],
+        problems=["instance_already_linked", "number_in_use", *_LINKING],
         example={"phone": "+1 555 010 0001"},
     ),
 }

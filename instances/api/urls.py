@@ -7,6 +7,10 @@ urlpatterns = [
     path("instances/<str:instance_id>", views.InstanceView.as_view()),
     path("instances/<str:instance_id>/connect", views.ConnectView.as_view()),
     path("instances/<str:instance_id>/stop", views.StopView.as_view()),
+    path("instances/<str:instance_id>/restart", views.RestartView.as_view()),
+    path("instances/<str:instance_id>/logout", views.InstanceLogoutView.as_view()),
+    path("instances/<str:instance_id>/history", views.HistoryView.as_view()),
+    path("instances/<str:instance_id>/linking", views.LinkingView.as_view()),
     path("instances/<str:instance_id>/qr", views.QrView.as_view()),
     path("instances/<str:instance_id>/pairing-code", views.PairingCodeView.as_view()),
 ]

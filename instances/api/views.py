@@ -9,12 +9,13 @@ from config.api.browsable import BrowsableAPIRenderer
 from config.api.pagination import Pages
 from config.api.problems import Problem
 from config.api.renderers import JSONRenderer
-from config.api.serializers import checked
+from config.api.serializers import checked, checked_query
 from config.api.views import APIView
 from config.timestamps import iso
-from instances import access, services
+from instances import access, linking, removal, selectors, services
 from instances.api.renderers import PngRenderer, SvgRenderer, TerminalRenderer
-from instances.api.serializers import InstanceChange, InstanceInput, PairingCodeInput
+from instances.api.serializers import InstanceChange, InstanceInput, InstancesQuery, PairingCodeInput
+from instances.history import change_data
 from instances.selectors import answer, answers
 
 
@@ -23,7 +24,8 @@ class InstancesView(APIView):
 
     def get(self, request: Request) -> Response:
         pages = Pages()
-        rows = pages.paginate_queryset(access.instances(actor_of(request)), request, self) or []
+        found = selectors.filtered(access.instances(actor_of(request)), **checked_query(InstancesQuery, request))
+        rows = pages.paginate_queryset(found, request, self) or []
         return pages.get_paginated_response(answers(rows))
 
     def post(self, request: Request) -> Response:
@@ -32,7 +34,7 @@ class InstancesView(APIView):
 
 
 class InstanceView(APIView):
-    scopes = {"GET": "read", "PATCH": "manage"}
+    scopes = {"GET": "read", "PATCH": "manage", "DELETE": "manage"}
 
     def get(self, request: Request, instance_id: str) -> Response:
         return Response(answer(access.instance(actor_of(request), instance_id)))
@@ -40,6 +42,10 @@ class InstanceView(APIView):
     def patch(self, request: Request, instance_id: str) -> Response:
         instance = access.instance(actor_of(request), instance_id)
         return Response(answer(services.update(instance=instance, **checked(InstanceChange, request))))
+
+    def delete(self, request: Request, instance_id: str) -> Response:
+        removal.delete(instance=access.instance(actor_of(request), instance_id))
+        return Response(status=204)
 
 
 class ConnectView(APIView):
@@ -55,6 +61,39 @@ class StopView(APIView):
 
     def post(self, request: Request, instance_id: str) -> Response:
         instance = services.stop(instance=access.instance(actor_of(request), instance_id))
+        return Response(answer(instance), status=202)
+
+
+class RestartView(APIView):
+    scopes = {"POST": "manage"}
+
+    def post(self, request: Request, instance_id: str) -> Response:
+        instance = services.restart(instance=access.instance(actor_of(request), instance_id))
+        return Response(answer(instance), status=202)
+
+
+class InstanceLogoutView(APIView):
+    scopes = {"POST": "manage"}
+
+    def post(self, request: Request, instance_id: str) -> Response:
+        instance = services.log_out(instance=access.instance(actor_of(request), instance_id))
+        return Response(answer(instance), status=202)
+
+
+class HistoryView(APIView):
+    scopes = {"GET": "read"}
+
+    def get(self, request: Request, instance_id: str) -> Response:
+        instance, pages = access.instance(actor_of(request), instance_id), Pages()
+        rows = pages.paginate_queryset(instance.history.all(), request, self) or []
+        return pages.get_paginated_response([change_data(row) for row in rows])
+
+
+class LinkingView(APIView):
+    scopes = {"DELETE": "manage"}
+
+    def delete(self, request: Request, instance_id: str) -> Response:
+        instance = linking.cancel(instance=access.instance(actor_of(request), instance_id))
         return Response(answer(instance), status=202)
 
 
@@ -81,5 +120,5 @@ class PairingCodeView(APIView):
 
     def post(self, request: Request, instance_id: str) -> Response:
         instance = access.instance(actor_of(request), instance_id)
-        instance = services.request_pairing_code(instance=instance, **checked(PairingCodeInput, request))
+        instance = linking.request_pairing_code(instance=instance, **checked(PairingCodeInput, request))
         return Response({"phone": instance.link_phone, "code": instance.pairing_code}, status=202)

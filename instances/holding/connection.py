@@ -12,23 +12,24 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+from django.conf import settings as of_installation
 
 from config import metrics
-from instances import settings
+from instances import proxies, settings
 from instances.holding.attachments import attach
 from instances.holding.commands import Commands
 from instances.holding.fence import Fence
 from instances.holding.hand_over import as_holder_sees_it
-from instances.holding.handlers import Degraded
+from instances.holding.handlers import Degraded, Unlinked
 from instances.holding.intake import Intake
-from instances.holding.linking import Link
+from instances.holding.linking import Link, is_of_network, link_place
 from instances.holding.probation import Probation
 from instances.holding.replaying import replay_own
 from instances.holding.starts import STARTS
 from instances.holding.watchdog import Watchdog
 from instances.holding.writer import LeaseLost, Writer
 from instances.models import Instance
-from instances.states import ENDED, State
+from instances.states import ENDED, State, Wanted
 from instances.whatsapp.client import Client
 from instances.whatsapp.failures import SendFailed
 from instances.whatsapp.files import Place
@@ -41,7 +42,7 @@ log = structlog.get_logger(__name__)
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 60.0
 _QUIET_SECONDS, _DRAIN_SECONDS = 0.3, 15.0
 _LASTING_SECONDS = 30.0  # online for so long, the next pause is the first again
-LINK_WINDOW_SECONDS = 3600.0  # QR codes are renewed for so long; then connect must be called again
+UNLINK_SECONDS = 30.0  # to come online and be logged out; then the keys go without it
 
 
 class Connection:
@@ -54,6 +55,8 @@ class Connection:
         wanted = settings.of(instance)
         self._codes = codes(history=wanted.history.days > 0, typing=wanted.receive.typing)
         self._device_jid, self._link_phone = instance.device_jid, instance.link_phone
+        self.restarts, self._proxy = instance.restarts, instance.proxy
+        self._device_name, self._mark_online = wanted.device_name, wanted.mark_online
         self._writer = writer
         self._intake: Intake | None = None
         self._stopping = threading.Event()
@@ -70,7 +73,8 @@ class Connection:
         self.probation = Probation(instance.crashes, instance.linked)
         self.watchdog = Watchdog(self)
         self.commands = Commands(self)
-        self._attachments = [make(self) for make in attach]
+        # A number that is only to be logged out sends nothing any more.
+        self._attachments = [make(self) for make in attach] if instance.wanted == Wanted.CONNECTED else []
         self._thread = threading.Thread(target=self._run, name=f"number-{instance.id}", daemon=True)
 
     # --- for the holder ---------------------------------------------------------------------
@@ -114,6 +118,29 @@ class Connection:
         if intake := self._intake:
             intake.wait(deadline)
         self._end_thread(deadline)
+        if self.ended and not self._device_jid:
+            self.store.erase()
+
+    def unlink(self, deadline: float) -> None:
+        """Remove the link at WhatsApp, end in order, and delete the keys, whether WhatsApp answered or not."""
+        for attachment in self._attachments:
+            attachment.close(deadline)
+        error = self._log_out(time.monotonic() + UNLINK_SECONDS)
+        self.close(max(deadline, time.monotonic() + _DRAIN_SECONDS))
+        if self.ended:  # else the library may still use the file; the next holder will try again
+            self.store.erase()
+            self._write(Unlinked(error))
+
+    def _log_out(self, until: float) -> str:
+        """Why it was not possible; empty when WhatsApp has removed the link."""
+        while not self._online and not self.ended and time.monotonic() < until:
+            time.sleep(0.05)
+        try:
+            self._connected().log_out()
+        except SendFailed as error:
+            log.warning("not_logged_out", error=str(error))
+            return "WhatsApp could not be reached." if not self._online else proxies.scrubbed(str(error), self._proxy)
+        return ""
 
     def abandon(self) -> None:
         """The lease is lost: get off the network now. What was confirmed to WhatsApp goes to the journal."""
@@ -236,14 +263,20 @@ class Connection:
 
     def _link_number(self) -> bool:
         """Show QR codes until the number is linked; False when the number is to be left alone."""
-        until = time.monotonic() + LINK_WINDOW_SECONDS
+        with link_place(self._stopping):
+            return self._link_in_place()
+
+    def _link_in_place(self) -> bool:
+        until = time.monotonic() + of_installation.LINK_SECONDS
         while not self._stopping.is_set():
-            self._link = Link(self.store, self._write, self._on_event, self._link_phone)
+            self._link = Link(self.store, self.write, self._on_event, self._link_phone, self._device_name, self._proxy)
             end = self._link.run(self._stopping)
-            self._link = None
+            refused, self._link = self._link.refused, None
             if end is None:
                 device = self.store.device()
                 self._device_jid = device[0] if device else None
+                if refused:  # it goes online only to be logged out
+                    self._attachments = []
                 return True
             if self._stopping.is_set():
                 return False
@@ -267,20 +300,29 @@ class Connection:
         self.store.watch_order()
         self.store.restore_contacts()
         self._end = None
-        client = self._client = Client(self.store.name, parse(device_jid), self._codes, self._on_event)
+        try:
+            proxy = proxies.pinned(self._proxy) if self._proxy else None
+        except proxies.ProxyUnusable as error:
+            self._write(StateChange(State.RECONNECTING, "proxy_unreachable", str(error)))
+            return
+        client = self._client = Client(
+            self.store.name, parse(device_jid), self._codes, self._on_event, proxy=proxy, device_name=self._device_name
+        )
         self.probation.begin()
         self.watchdog.connecting()
         try:
-            error = "" if self._stopping.is_set() or not self.fence.holds else client.run()
+            ended = "" if self._stopping.is_set() or not self.fence.holds else client.run()
         finally:
             self._client, self._online = None, False
             self.watchdog.offline()
             client.stop()
         if self._stopping.is_set() or self._end is not None:
             return
-        reason = "network_unreachable" if "dial" in error or "lookup" in error else "engine_error"
+        reason = "engine_error"
+        if is_of_network(ended):
+            reason = "proxy_unreachable" if self._proxy else "network_unreachable"
         metrics.RECONNECTS.inc(reason)
-        self._write(StateChange(State.RECONNECTING, reason, error))
+        self._write(StateChange(State.RECONNECTING, reason, proxies.scrubbed(ended, self._proxy)))
 
     def _wait(self) -> None:
         """Pause before the next attempt; each one leaks handles in the library, so they become rarer."""
@@ -312,6 +354,13 @@ class Connection:
         else:
             self.watchdog.heard()
 
+    @staticmethod
+    def _show_online(client: Client) -> None:
+        try:
+            client.presence(available=True)
+        except SendFailed as error:
+            log.info("not_shown_online", error=str(error))
+
     def _seen(self, news: News) -> None:
         for attachment in self._attachments:
             attachment.seen(news)
@@ -328,6 +377,8 @@ class Connection:
             self._online_since = time.monotonic()
             self.probation.online()
             self.watchdog.online()
+            if self._mark_online and (client := self._client):
+                threading.Thread(target=self._show_online, args=[client], daemon=True).start()
             for attachment in self._attachments:
                 attachment.online()
         elif reported.state in ENDED or code == STREAM_ERROR:

@@ -11,6 +11,7 @@ from django.utils import timezone
 from config.timestamps import iso
 from instances.holding import attachments
 from instances.holding.writer import Handler, Item, Written
+from instances.linking import in_use, note_linked, other_holder
 from instances.models import Instance
 from instances.services import change_state, draft, record_act
 from instances.states import TRANSITIONS, State, Wanted
@@ -45,12 +46,19 @@ class Degraded:
 
 
 @dataclass(frozen=True, slots=True)
+class Unlinked:
+    """The keys are deleted; WhatsApp has removed the link, unless ``error`` says why not."""
+
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Release:
     """Give the lease back."""
 
 
 def _change(instance: Instance, change: StateChange) -> list[Draft]:
-    if instance.wanted == Wanted.STOPPED and change.state != State.LOGGED_OUT:
+    if instance.wanted != Wanted.CONNECTED and change.state != State.LOGGED_OUT:
         return []  # the user stopped it; what the connection still reports is of no interest
     if change.state != instance.state and change.state not in TRANSITIONS[instance.state]:
         return []
@@ -61,7 +69,7 @@ def _change(instance: Instance, change: StateChange) -> list[Draft]:
         columns["probation_since"] = timezone.now()  # the library connects it again, or we do
     if change.state == State.LOGGED_OUT:
         columns["device_jid"] = None
-    if change.state == State.STOPPED:
+    if change.state == State.STOPPED or instance.wanted == Wanted.LOGGED_OUT:
         columns["wanted"] = Wanted.STOPPED  # a link that failed waits for the next connect
     return change_state(instance, change.state, change.reason, change.detail, **columns)
 
@@ -84,8 +92,40 @@ def _show_pairing_code(instance: Instance, shown: ShowPairingCode) -> list[Draft
     return []
 
 
-def _linked(instance: Instance, linked: Linked) -> list[Draft]:
+def _linked(items: list[Item], held: dict[str, Instance]) -> Written:
+    """The results say of each whether it may stay."""
+    results: list[Any] = []
     drafts: list[Draft] = []
+    for item in items:
+        instance = held[item.instance_id]
+        other = other_holder(instance, item.value.phone)
+        drafts += _refuse(instance, item.value, other) if other else _take_number(instance, item.value)
+        results.append(other is None)
+    return Written(results, drafts)
+
+
+def _refuse(instance: Instance, linked: Linked, other: Instance) -> list[Draft]:
+    """Have the new link removed; the number that the instance had, if any, stays its own."""
+    code, detail = in_use(instance, other)
+    record_act(instance, "link_refused", reason=code)
+    unlinking = {"device_jid": linked.device_jid, "link_phone": None, "wanted": Wanted.LOGGED_OUT}
+    return change_state(instance, State.STOPPED, code, detail, **unlinking)
+
+
+def _unlinked(instance: Instance, unlinked: Unlinked) -> list[Draft]:
+    if instance.wanted != Wanted.LOGGED_OUT:
+        return []
+    record_act(instance, "link_left" if unlinked.error else "link_removed", detail=unlinked.error)
+    columns: dict[str, Any] = {"device_jid": None, "wanted": Wanted.STOPPED}
+    if instance.reason in ("number_in_use", "number_taken"):  # which says more
+        return change_state(instance, State.STOPPED, instance.reason, instance.detail, **columns)
+    reason = "link_left" if unlinked.error else "logged_out_by_user"
+    return change_state(instance, State.LOGGED_OUT, reason, unlinked.error, **columns)
+
+
+def _take_number(instance: Instance, linked: Linked) -> list[Draft]:
+    drafts: list[Draft] = []
+    note_linked(instance, timezone.now())
     if instance.phone not in (None, linked.phone):
         drafts = [draft for tell in attachments.number_changed for draft in tell(instance)]
     record_act(instance, "linked", phone=[instance.phone, linked.phone])
@@ -123,7 +163,8 @@ HANDLERS: dict[type, Handler] = {
     StateChange: _each(_change),
     ShowQr: _each(_show_qr),
     ShowPairingCode: _each(_show_pairing_code),
-    Linked: _each(_linked),
+    Linked: _linked,
+    Unlinked: _each(_unlinked),
     Degraded: _each(_degraded),
     Release: _each(_release),
 }

@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 
 import structlog
@@ -168,25 +168,27 @@ class Holder:
         released.add_done_callback(lambda _: wakeup.workers(number.network))
 
     def _follow_wishes(self) -> None:
-        """End what users stopped; pass on requests for pairing codes."""
+        """End what users stopped, restarted or logged out; pass on requests for pairing codes."""
         for instance_id, thread in list(self._closing.items()):
             if not thread.is_alive():
                 del self._closing[instance_id]
                 if number := self._numbers.get(instance_id):
                     self._release(number)
-        rows = Instance.objects.filter(pk__in=list(self._numbers)).values_list("pk", "wanted", "link_phone")
-        for instance_id, wanted, link_phone in rows:
+        rows = Instance.objects.filter(pk__in=list(self._numbers)).values_list("pk", "wanted", "restarts", "link_phone")
+        for instance_id, wanted, restarts, link_phone in rows:
             if (number := self._numbers.get(instance_id)) is None:
                 continue
-            if wanted == Wanted.STOPPED:
-                self._close(number)
+            if wanted == Wanted.LOGGED_OUT:
+                self._close(number, number.unlink)
+            elif wanted == Wanted.STOPPED or restarts != number.restarts:
+                self._close(number, number.close)
             elif link_phone:
                 number.ask_pairing_code(link_phone)
 
-    def _close(self, number: Connection) -> None:
+    def _close(self, number: Connection, close: Callable[[float], None]) -> None:
         if number.instance_id not in self._closing:
             deadline = time.monotonic() + _CLOSE_SECONDS
-            thread = threading.Thread(target=number.close, args=[deadline], daemon=True)
+            thread = threading.Thread(target=close, args=[deadline], daemon=True)
             self._closing[number.instance_id] = thread
             thread.start()
 

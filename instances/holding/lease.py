@@ -17,7 +17,7 @@ from instances.holding.deaths import machine
 from instances.holding.load import Load
 from instances.holding.transactions import bounded
 from instances.models import Instance, Worker
-from instances.states import ENDED, Wanted
+from instances.states import ENDED, FOR_WORKERS
 
 
 def _lease_end() -> object:
@@ -67,9 +67,9 @@ def _free() -> Q:
 
 
 def _wanted(network: str) -> QuerySet[Instance]:
-    """What should be connected now."""
+    """What should be connected now, if only to be logged out."""
     allowed = Q(quarantined_until=None) | Q(quarantined_until__lte=Now())
-    return Instance.objects.filter(allowed, network=network, wanted=Wanted.CONNECTED).exclude(state__in=ENDED)
+    return Instance.objects.filter(allowed, network=network, wanted__in=FOR_WORKERS).exclude(state__in=ENDED)
 
 
 def shares(workers: Sequence[Worker], wanted: int) -> dict[str, int]:

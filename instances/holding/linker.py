@@ -4,7 +4,8 @@
 
 Writes JSON lines: ``{"qr", "seconds"}``, ``{"pairing_code"}``, ``{"status"}``, ``{"event", "raw"}`` (base64:
 what arrives between the link and its hand-over), ``{"paired"}`` (the device's JID), ``{"done"}``, ``{"error"}``.
-Reads JSON lines: ``{"pair_phone"}`` asks for a pairing code. The end of its input ends it.
+Reads JSON lines: first ``{"device_name", "proxy"}``, then ``{"pair_phone"}`` asks for a pairing code. The end of its
+input ends it. The proxy may hold a password, which a command line would show.
 """
 
 from __future__ import annotations
@@ -44,9 +45,9 @@ def _announces_history(raw: bytes) -> bool:
 
 
 class Linker:
-    def __init__(self, store_name: str) -> None:
+    def __init__(self, store_name: str, options: dict[str, Any]) -> None:
         codes = frozenset({_PAIRED, _CONNECTED, _HISTORY, _MESSAGE, _RECEIPT})
-        self.client = Client(store_name, None, codes, self._event, self._qr, lambda text: say(status=text))
+        self.client = Client(store_name, None, codes, self._event, self._qr, lambda text: say(status=text), **options)
         self._showing = threading.Event()
         self._last = time.monotonic()
         self._announced = 0  # parts of the history that are being downloaded
@@ -97,4 +98,5 @@ class Linker:
 
 
 if __name__ == "__main__":
-    Linker(sys.argv[1]).run()
+    if first := sys.stdin.readline():
+        Linker(sys.argv[1], json.loads(first)).run()

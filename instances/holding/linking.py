@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import queue
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import structlog
 from django.conf import settings
 
+from instances import proxies
 from instances.holding.handlers import Linked, ShowPairingCode, ShowQr
 from instances.states import State
 from instances.whatsapp.jids import parse
@@ -27,34 +32,81 @@ _STARTING = threading.BoundedSemaphore(2)  # starting one costs half a second of
 _FAILED = ("error", "err-client-outdated", "err-unexpected-state", "err-scanned-without-multidevice", "passkey-request")
 
 
+@lru_cache(maxsize=1)
+def _places() -> threading.BoundedSemaphore:
+    return threading.BoundedSemaphore(settings.LINKS_PER_WORKER)
+
+
+@contextmanager
+def link_place(stopping: threading.Event) -> Iterator[None]:
+    """One of the links that this process may have at a time; waits for it, or until the number is stopped."""
+    taken = False
+    while not taken and not stopping.is_set():
+        taken = _places().acquire(timeout=0.2)
+    try:
+        yield
+    finally:
+        if taken:
+            _places().release()
+
+
+def is_of_network(error: str) -> bool:
+    """True when an error text of the library says that the network, or a proxy, is at fault."""
+    return any(word in error for word in ("dial", "lookup", "network", "proxy", "socks"))
+
+
 class Link:
-    """One attempt. `run` returns the StateChange it ended with, or None when the number is linked."""
+    """One attempt. `run` returns the StateChange it ended with, or None when the number is linked.
+
+    ``refused`` says then that it must not stay linked.
+    """
 
     def __init__(
-        self, store: Store, write: Callable[[Any], None], event: Callable[[int, bytes], None], phone: str | None
+        self,
+        store: Store,
+        write: Callable[[Any], Future[Any]],
+        event: Callable[[int, bytes], None],
+        phone: str | None,
+        device_name: str,
+        proxy: str | None,
     ) -> None:
-        self._store, self._write, self._event = store, write, event
-        self._phone = phone
+        self._store, self._event = store, event
+        self._write = lambda value: write(value).result()
+        self._phone, self._device_name, self._proxy = phone, device_name, proxy
+        self.refused = False
         self._lines: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._process: subprocess.Popen[str] | None = None
 
     def run(self, stopping: threading.Event) -> StateChange | None:
+        try:
+            proxy = proxies.pinned(self._proxy) if self._proxy else None
+        except proxies.ProxyUnusable as error:
+            return StateChange(State.RECONNECTING, "proxy_unreachable", str(error))
         self._store.prepare()
         self._store.erase()
         with _STARTING:
             self._process = self._start()
+            self._say(device_name=self._device_name, proxy=proxy)
             first = self._next(20, stopping)
+        end: StateChange | None = StateChange(State.STOPPED, "link_failed")
         try:
-            return self._follow(first, stopping)
+            end = self._follow(first, stopping)
         finally:
             self._process.kill()
             self._process.wait()
+            if end is not None and not stopping.is_set():  # stopped: maybe because the file is somebody else's now
+                self._store.erase()
+        return end
 
     def ask_code(self, phone: str) -> None:
         """Ask the running attempt for a pairing code."""
+        self._say(pair_phone=phone)
+
+    def _say(self, **line: Any) -> None:
         if self._process and self._process.stdin:
-            self._process.stdin.write(json.dumps({"pair_phone": phone}) + "\n")
-            self._process.stdin.flush()
+            with contextlib.suppress(OSError):  # it has ended, which its output tells
+                self._process.stdin.write(json.dumps(line) + "\n")
+                self._process.stdin.flush()
 
     def _start(self) -> subprocess.Popen[str]:
         process = subprocess.Popen(
@@ -111,11 +163,12 @@ class Link:
             return StateChange(State.STOPPED, "link_failed", "the store holds no device")
         self._store.watch_order()
         jid, lid = parse(device[0]), parse(device[1]).bare if device[1] else None
-        self._write(Linked(device[0], jid.user, str(lid) if lid else None))
+        self.refused = not self._write(Linked(device[0], jid.user, str(lid) if lid else None))
         return None
 
-    @staticmethod
-    def _failed(error: str) -> StateChange:
-        if "dial" in error or "lookup" in error or "network" in error:
-            return StateChange(State.RECONNECTING, "network_unreachable", error)
-        return StateChange(State.STOPPED, "link_failed", error)
+    def _failed(self, error: str) -> StateChange:
+        words = proxies.scrubbed(error, self._proxy)
+        if is_of_network(error):
+            reason = "proxy_unreachable" if self._proxy else "network_unreachable"
+            return StateChange(State.RECONNECTING, reason, words)
+        return StateChange(State.STOPPED, "link_failed", words)

@@ -125,5 +125,5 @@ def test_whatever_is_asked_it_is_taken_or_refused(change: dict[str, Any]) -> Non
         stored = settings.changed("whatsapp", {}, change)
     except Problem:
         return
-    msgspec.convert(settings.shown(Instance(network="whatsapp", settings=stored)), settings.Settings)
+    msgspec.convert(settings.shown(Instance(network="whatsapp", settings=stored)), settings.AllSettings)
     assert settings.changed("whatsapp", stored, change) == stored

@@ -220,5 +220,5 @@ def test_a_writer_waits_for_whoever_changes_the_instance(notes: Notes, submit: S
 
 def test_the_values_of_the_instance_itself_have_handlers() -> None:
     assert {kind.__name__ for kind in HANDLERS} == {
-        *("StateChange", "ShowQr", "ShowPairingCode", "Linked", "Degraded", "Release")
+        *("StateChange", "ShowQr", "ShowPairingCode", "Linked", "Unlinked", "Degraded", "Release")
     }

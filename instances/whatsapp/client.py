@@ -65,7 +65,9 @@ class Client:
     """Connects a linked device, or with ``device`` None offers a new link.
 
     ``on_event(code, raw)`` runs on the thread of `run`, one event at a time and in order; the library
-    hands over the next one when it has returned. ``on_qr(text, seconds)`` and ``on_status(text)`` are for links.
+    hands over the next one when it has returned. ``on_qr(text, seconds)`` and ``on_status(text)`` are for links,
+    as is ``device_name``, which the library keeps once for the whole process. ``proxy`` is a URL whose host the library
+    dials as it is.
     """
 
     def __init__(
@@ -76,10 +78,14 @@ class Client:
         on_event: Callable[[int, bytes], None],
         on_qr: Callable[[str, int], None] = lambda text, seconds: None,
         on_status: Callable[[str], None] = lambda text: None,
+        *,
+        proxy: str | None = None,
+        device_name: str = "WhatsApp API",
     ) -> None:
         self._store_name, self._device = store_name.encode(), device
         self._uuid = f"{os.getpid()}-{next(_attempts)}".encode()
         self._on_event, self._on_qr, self._on_status = on_event, on_qr, on_status
+        self._proxy, self._device_name = proxy, device_name
         self._codes = bytearray(sorted(codes))
         self._qr_count = 0
         self._keep_alive: tuple[Any, ...] = ()
@@ -109,10 +115,12 @@ class Client:
         A failed link never returns, whatever one does: run links in a process of their own.
         """
         device = jid_message(self._device).SerializeToString() if self._device else b""
-        props = library.DeviceProps(os="WhatsApp API", platformType=library.DeviceProps.CHROME)
+        props = library.DeviceProps(os=self._device_name, platformType=library.DeviceProps.CHROME)
         properties = props.SerializeToString()
         codes = (ctypes.c_char * len(self._codes)).from_buffer(self._codes)
+        proxy = library.CProxySettings(proxyAddress=self._proxy.encode()) if self._proxy else None
         self._keep_alive = (
+            proxy,
             library.func_string(self._qr),
             library.func_string(self._status),
             library.func_callback_bytes(self._event),
@@ -123,7 +131,8 @@ class Client:
         try:
             error = gocode.Neonize(
                 self._store_name, self._uuid, device, len(device), int(self._device is None), b"WARN",
-                *self._keep_alive, len(self._codes), properties, len(properties), b"", 0, None,
+                *self._keep_alive[1:], len(self._codes), properties, len(properties), b"", 0,
+                ctypes.byref(proxy) if proxy else None,
             )  # fmt: skip
         finally:
             GATE.open(self)
@@ -167,6 +176,18 @@ class Client:
         """Whether the socket is open and WhatsApp has not let the number in."""
         GATE.enter()
         return bool(gocode.IsConnected(self._uuid)) and not gocode.IsLoggedIn(self._uuid)
+
+    def presence(self, *, available: bool) -> None:
+        """Show that the number is online, or not any more. Raises SendFailed."""
+        GATE.enter()
+        if error := gocode.SendPresence(self._uuid, b"available" if available else b"unavailable"):
+            raise SendFailed(error.decode(errors="replace"))
+
+    def log_out(self) -> None:
+        """Remove the link at WhatsApp and in the store; the client is of no use afterwards. Raises SendFailed."""
+        GATE.enter()
+        if error := gocode.Logout(self._uuid):
+            raise SendFailed(error.decode(errors="replace"))
 
     def status_privacy(self) -> str:
         """Who gets status posts: ``contacts``, ``blacklist`` or ``whitelist``. Raises SendFailed."""

@@ -69,6 +69,7 @@ CODES: dict[str, Code] = {
     "no_acknowledgement": Code("WhatsApp did not confirm the message; it may have arrived.", False),
     "worker_lost": Code("The worker ended while the message was being sent; it may have arrived.", False),
     "engine_error": Code("The WhatsApp engine failed; the message may have arrived.", False),
+    "instance_deleted": Code("The instance was deleted before the message left.", False),
     "number_changed": Code("The instance was linked to another number before the message left.", True),
 }
 

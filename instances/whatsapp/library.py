@@ -36,6 +36,7 @@ if os.environ.get("NEONIZE_BOT_TAG") != "off":
 
 _load()
 
+from neonize._binder import _CProxySettings as CProxySettings  # noqa: E402
 from neonize._binder import (  # noqa: E402
     func_callback_bytes,
     func_callback_bytes2,
@@ -44,6 +45,7 @@ from neonize._binder import (  # noqa: E402
 )
 
 __all__ = [
+    "CProxySettings",
     "DeviceProps",
     "EngineMissing",
     "Message",

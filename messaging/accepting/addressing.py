@@ -16,7 +16,7 @@ _INSTANCES = """
 SELECT i.id, i.organization_id, i.network, i.name, i.wanted, i.state, i.device_jid, i.phone, i.lid, i.settings,
   w.queue
 FROM instances_instance i LEFT JOIN instances_worker w ON w.id = i.holder_id
-WHERE i.id IN ({})
+WHERE i.id IN ({}) AND i.deleted_at IS NULL
 """
 
 
@@ -46,7 +46,7 @@ def check_can_send(instance: Instance) -> None:
     """
     if not instance.linked:
         raise Problem("instance_not_linked", "Link it first: connect, then scan the QR code.")
-    if instance.wanted == Wanted.STOPPED:
+    if instance.wanted != Wanted.CONNECTED:
         raise Problem("instance_stopped", "Call connect first.")
     if instance.state in ENDED:
         raise Problem("instance_unavailable", f"The instance is {instance.state}.", state=instance.state)

@@ -70,13 +70,13 @@ def _step(erasure_id: str) -> bool:
     instance = Instance.objects.select_for_update(no_key=True).get(pk=erasure.instance_id)
     person = Somebody(instance, erasure.phone, erasure.lid)
     if ids := list(person.messages.order_by("pk").values_list("pk", flat=True)[:_STEP]):
-        erasure.messages += _delete(ids)
+        erasure.messages += delete_messages(ids)
         erasure.save(update_fields=["messages"])
         return True
     heard = person.heard.filter(pk__gt=erasure.heard_to) if erasure.heard_to else person.heard
     if last := _last(heard):
         wrote = heard.filter(person.wrote, pk__lte=last)
-        erasure.messages += _delete(list(wrote.values_list("pk", flat=True)))
+        erasure.messages += delete_messages(list(wrote.values_list("pk", flat=True)))
         erasure.heard_to = last
         erasure.save(update_fields=["messages", "heard_to"])
         return True
@@ -107,7 +107,7 @@ def _last(heard: QuerySet[Message]) -> str | None:
     return max(step, default=None)
 
 
-def _delete(ids: list[str]) -> int:
+def delete_messages(ids: list[str]) -> int:
     """Messages, and the files that came or went with them alone; what was uploaded to be sent stays."""
     rows = Message.objects.filter(pk__in=ids)
     files = set(rows.filter(media__isnull=False).values_list("media_id", flat=True))

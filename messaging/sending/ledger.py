@@ -29,6 +29,7 @@ from messaging.receiving import changes
 from messaging.receiving.receipts import came_early
 from messaging.sending import holds
 from messaging.sending.claiming import TABLE, take
+from messaging.sending.failing import fail
 from messaging.sending.holds import refuse
 from messaging.states import CHANGES, Status, below
 from subscriptions import quota
@@ -151,11 +152,9 @@ def _count_sent(rows: list[Message]) -> None:
 
 def fail_waiting(instance: Instance) -> list[Draft]:
     """End what was accepted for another number: it must not go out from this one."""
-    error = {"error_code": "number_changed", "error_detail": "The instance was linked to another number."}
     waiting = Message.objects.filter(instance=instance, status__in=below(Status.CANCELLED)).order_by("id")
     SendingState.objects.filter(instance=instance).delete()  # it was the other number's
-    failed = [message for message in waiting if move(message, Status.FAILED, **error)]
-    _give_back([(message, instance) for message in failed])
+    failed = fail(waiting, instance, "number_changed", "The instance was linked to another number.")
     return [report(message, instance) for message in failed]
 
 
