@@ -224,7 +224,7 @@ class Holder:
         for number in self._balance.to_give(numbers, self._closing):
             log.info("given_away", instance=number.instance_id)
             metrics.NUMBERS_GIVEN.inc()
-            self._close(number)
+            self._close(number, number.close)
 
     def _abandon(self, instance_id: str) -> None:
         if number := self._numbers.get(instance_id):
