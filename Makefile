@@ -6,7 +6,7 @@ BIN := .venv/bin
 APPS := config audit accounts subscriptions webhooks instances media messaging broadcasts phones wagw
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help up listen test quick fuzz lint format bench requirements clean
+.PHONY: help up listen test quick fuzz lint format chaos bench requirements clean
 .SUFFIXES:
 
 help: ## list the targets
@@ -37,6 +37,9 @@ lint: .venv/.installed-dev ## style, types, import floors, migrations, Django's 
 format: .venv/.installed-dev ## put the code into the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+chaos: .venv/.installed ## kill everything at random under traffic, and count what came of each message (ARGS=--help)
+	@exec $(BIN)/python -m chaos $(ARGS)
 
 bench: .venv/.installed ## measure; prints one table (ARGS=--help for the sizes)
 	@exec $(BIN)/python -m benchmarks $(ARGS)
