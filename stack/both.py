@@ -2,8 +2,8 @@
 
 Five runs share the machine: the apps' own tests and those of the whole product, with either database; those that kill
 processes, most of them on PostgreSQL, are a run of their own there. The product's mostly wait for processes, so the
-apps' get what they leave of the processor. Each run's output is shown when it has ended. What does not touch the
-database runs once, with SQLite.
+apps' get what they leave of the processor; one after the other, as the second finds the modules that the first has
+compiled. Each run's output is shown when it has ended. What does not touch the database runs once, with SQLite.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from typing import IO
 
 import pytest
 
 PRODUCT = ["stack", "tests"]  # where those of the whole product are: to collect the others takes as long as some run
-_RUNS = (
-    ("product", "postgres"),
-    ("kills", "postgres"),
-    ("product,kills", "sqlite"),
-    ("apps", "postgres"),
-    ("apps", "sqlite"),
+_LANES = (  # side by side; in each one run after the other
+    [("product", "postgres")],
+    [("kills", "postgres")],
+    [("product,kills", "sqlite")],
+    [("apps", "postgres"), ("apps", "sqlite")],
 )
 _NICE = ["nice", "-n", "10"]
 _AT_ONCE = ["-n", "2", "--dist", "loadfile"]  # a file's fixtures are set up once
@@ -41,28 +41,36 @@ def _command(part: str, stack: str, arguments: list[str], chosen: bool) -> list[
 def main(arguments: list[str]) -> int:
     """The worst exit code of the runs. That a run has none of the chosen tests is an error if all have none."""
     chosen = any(not one.startswith("-") for one in arguments)
-    runs = [(f"{part} with {stack}", _command(part, stack, arguments, chosen)) for part, stack in _RUNS]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the runs end with us
-    print(f"{len(runs)} runs of tests at once; each is reported when it has ended.", flush=True)
+    print("Five runs of tests; each is reported when it has ended.", flush=True)
     codes: dict[str, int] = {}
     with contextlib.ExitStack() as until:
-        outputs = {name: until.enter_context(tempfile.TemporaryFile()) for name, _ in runs}
-        started = {name: _start(command, outputs[name], until) for name, command in runs}
-        while waiting := started.keys() - codes.keys():
-            for name in waiting:
-                if (code := started[name].poll()) is not None:
-                    codes[name] = code
-                    _show(name, outputs[name])
+        lanes = [_lane(lane, arguments, chosen, codes, until) for lane in _LANES]
+        while lanes:
+            lanes = [lane for lane in lanes if next(lane, False)]
             time.sleep(0.2)
     print(*(f"{name}: {_said(code)}" for name, code in sorted(codes.items())), sep="\n", flush=True)
     ran = [code for code in codes.values() if code != pytest.ExitCode.NO_TESTS_COLLECTED]
     return max(ran, key=abs, default=int(pytest.ExitCode.NO_TESTS_COLLECTED))
 
 
-def _start(command: list[str], output: IO[bytes], until: contextlib.ExitStack) -> subprocess.Popen[bytes]:
-    popen = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
-    until.callback(_end, popen)
-    return popen
+def _lane(
+    runs: Sequence[tuple[str, str]],
+    arguments: list[str],
+    chosen: bool,
+    codes: dict[str, int],
+    until: contextlib.ExitStack,
+) -> Iterator[bool]:
+    """Do the runs one after the other and note their exit codes; yields True as long as there is one."""
+    for part, stack in runs:
+        name = f"{part} with {stack}"
+        with tempfile.TemporaryFile() as output:
+            popen = subprocess.Popen(_command(part, stack, arguments, chosen), stdout=output, stderr=subprocess.STDOUT)
+            until.callback(_end, popen)
+            while (code := popen.poll()) is None:
+                yield True
+            codes[name] = code
+            _show(name, output)
 
 
 def _show(name: str, output: IO[bytes]) -> None:

@@ -7,6 +7,7 @@ VAR_DIR and is set before Django's settings are read, which a conftest.py would 
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import shutil
 import tempfile
@@ -34,17 +35,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
-    # Each process of pytest-xdist has a stack of its own; it inherits the environment of the one that started it.
+    # Each process of pytest-xdist has a stack of its own; it inherits the environment of the one that started it,
+    # which runs no tests.
     for name in os.environ.pop(_OURS, "").split():
         del os.environ[name]
     try:
-        _start(early_config.known_args_namespace.stack)
+        options = early_config.known_args_namespace
+        starts_others = getattr(options, "numprocesses", None) and not os.environ.get("PYTEST_XDIST_WORKER")
+        _start(options.stack, servers=not starts_others)
     except ServiceError as error:
         _stop.close()
         raise pytest.UsageError(str(error)) from error
 
 
-def _start(stack: str) -> None:
+def _start(stack: str, *, servers: bool) -> None:
     ours: list[str] = []
     var = Path(tempfile.mkdtemp(prefix="whatsapp-api-test-"))
     _stop.callback(shutil.rmtree, var, ignore_errors=True)
@@ -58,14 +62,16 @@ def _start(stack: str) -> None:
         os.environ[f"RATE_LIMIT_{name}"] = "1000000/m"  # all tests come from one address; some poll
     if not os.environ.get("REDIS_URL"):
         valkey = Valkey(paths)
-        _stop.enter_context(running(valkey, paths.log / "valkey.log"))
+        if servers:
+            _stop.enter_context(running(valkey, paths.log / "valkey.log"))
         os.environ["REDIS_URL"] = valkey.url
         ours.append("REDIS_URL")
     if stack == "sqlite":
         os.environ["DATABASE_URL"] = f"sqlite:///{var / 'db.sqlite3'}"
     elif not os.environ.get("DATABASE_URL", "").startswith("postgres"):
         postgres = Postgres(paths, durable=False)
-        _stop.enter_context(running(postgres, paths.log / "postgres.log"))
+        if servers:
+            _stop.enter_context(running(postgres, paths.log / "postgres.log"))
         os.environ["DATABASE_URL"] = postgres.url()
         ours.append("DATABASE_URL")
     os.environ[_OURS] = " ".join(ours)
@@ -80,6 +86,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = {item for item in items if _part(item) not in parts or _database(item) not in ("", stack)}
     config.hook.pytest_deselected(items=list(left_out))
     items[:] = [item for item in items if item not in left_out]
+
+
+def pytest_collection_finish() -> None:
+    """What is there before the first test stays: the collector need not look at it again with each test."""
+    gc.collect()
+    gc.freeze()
 
 
 def _part(item: pytest.Item) -> str:

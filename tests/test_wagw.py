@@ -17,7 +17,7 @@ from stack.paths import PROJECT
 from stack.testing import RunningStack
 from tests.product import Api, Receiver, wait_for
 
-pytestmark = pytest.mark.end_to_end
+pytestmark = [pytest.mark.end_to_end, pytest.mark.only_with("sqlite")]  # it knows nothing but the API
 
 
 def _environ(api: Api) -> dict[str, str]:

@@ -8,6 +8,14 @@ import pytest
 from stack import both
 
 ROOT = Path(both.__file__).parents[1]
+# Without Django, which none of these tests needs.
+SETTINGS = """
+[pytest]
+addopts = -p no:django -p no:asyncio -p no:schemathesis -p no:hypothesispytest -p stack.pytest_plugin
+markers =
+    end_to_end
+    only_with(database)
+"""
 TESTS = """
 import pytest
 
@@ -34,7 +42,8 @@ def test_each_test_runs_where_it_belongs_and_one_failure_is_one_of_all(
     monkeypatch.setenv("DATABASE_URL", "postgres:///not-used")
     path = tmp_path / "test_made_up.py"
     path.write_text(TESTS)
-    assert both.main(["-n0", f"--rootdir={ROOT}", f"-c={ROOT / 'pyproject.toml'}", str(path)]) == 1
+    (tmp_path / "pytest.ini").write_text(SETTINGS)
+    assert both.main(["-n0", f"-c={tmp_path / 'pytest.ini'}", str(path)]) == 1
     said = capfd.readouterr().out
     assert said.count("##### ") == 5
     assert said.endswith(
