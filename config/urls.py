@@ -27,6 +27,7 @@ urlpatterns = [
     path("api/", include("messaging.contacts.api.urls")),
     path("api/", include("broadcasts.api.urls")),
     path("api/", include("phones.api.urls")),
+    path("", include("instances.pages.urls")),
     path("admin/login/", limited("auth", email_field="username")(admin.site.login)),
     path("account/", include("accounts.pages.urls")),
     path("account/", include("accounts.pages.login")),

@@ -7,10 +7,11 @@ from msgspec import UNSET, Meta, UnsetType
 
 from config.api.operations import Moment, Operation, Operations, Page, Phone, Shape, Tag, identifier
 from config.api.serializers import NOT_BLANK
-from instances.api import views
-from instances.api.serializers import InstancesQuery, PairingCodeInput
+from instances.api import link_page_views, views
+from instances.api.serializers import InstancesQuery, LinkPageInput, PairingCodeInput
 from instances.labels import Labels, Metadata, MetadataChange
 from instances.models import Network
+from instances.pages.state import Status
 from instances.settings import AllSettings, SettingsChange
 from instances.states import State, Wanted
 
@@ -122,6 +123,31 @@ class QrCode(Shape):
     expires_at: Moment
 
 
+class OpenedLinkPage(Shape):
+    """Whoever has the address can link the instance, once."""
+
+    url: Annotated[str, Meta(examples=["https://api.example.com/link#lnk_sE4u7Gh…"])]
+    expires_at: Moment
+
+
+class QrPicture(Shape):
+    image: Annotated[str, Meta(description="The address of an SVG picture, with the picture in it.")]
+    expires_at: Moment
+
+
+class LinkPage(Shape):
+    """What a link page shows."""
+
+    name: Annotated[str, Meta(description="That of the instance.")]
+    status: Annotated[
+        Status, Meta(description="`waiting`: nothing goes on, call start. `scan`: the code can be scanned.")
+    ]
+    text: Annotated[str, Meta(description="In words for humans.")]
+    qr: QrPicture | None
+    pairing_code: Annotated[str, Meta(examples=["ABCD-1234"])] | None
+    expires_at: Annotated[Moment, Meta(description="The end of the page.")]
+
+
 class PairingCode(Shape):
     """`code` is null until WhatsApp has given one."""
 
@@ -132,6 +158,7 @@ class PairingCode(Shape):
 _BINARY, _TEXT = {"type": "string", "format": "binary"}, {"type": "string"}
 _OTHER_NETWORK = ("test_key_on_live", "live_key_on_sandbox")
 _LINKING = ("logging_out", "too_many_links", "linking_busy", *_OTHER_NETWORK)
+_BY_PAGE = "Credentials are the token of the page: the part of its address after `#`, as `Authorization: Bearer`."
 TAG = Tag("Instances", "WhatsApp numbers: linked, connected, stopped.")
 OPERATIONS: Operations = {
     views.InstancesView.get: Operation("List instances", answers={200: InstancePage}, paged=True, query=InstancesQuery),
@@ -195,6 +222,43 @@ OPERATIONS: Operations = {
     ),
     views.StopView.post: Operation(
         "Go offline", "Idempotent. The link is kept.", answers={202: Instance}, problems=_OTHER_NETWORK
+    ),
+    link_page_views.InstanceLinkPageView.post: Operation(
+        "Open a link page",
+        "An address to give to whoever holds the phone: the page shows a live QR code, or a pairing code for a number"
+        " that is typed in. It serves for one link, ends by itself, and ends the page before. The address is shown here"
+        " once.",
+        body=LinkPageInput,
+        body_required=False,
+        answers={201: OpenedLinkPage},
+        problems=["instance_already_linked", *_OTHER_NETWORK],
+        example={"expires_in": 900},
+    ),
+    link_page_views.InstanceLinkPageView.delete: Operation(
+        "Close the link page",
+        "Idempotent. A link in progress goes on: cancel linking to end that as well.",
+        answers={204: None},
+        problems=_OTHER_NETWORK,
+    ),
+    link_page_views.LinkPageView.get: Operation(
+        "What a link page shows", _BY_PAGE, answers={200: LinkPage}, problems=["invalid_link"]
+    ),
+    link_page_views.LinkPageStartView.post: Operation(
+        "Start linking by a link page",
+        f"Idempotent. {_BY_PAGE}",
+        answers={202: LinkPage},
+        problems=["invalid_link", "link_page_ended", "logging_out", "too_many_links", "linking_busy"],
+    ),
+    link_page_views.LinkPageCodeView.post: Operation(
+        "Ask for a pairing code by a link page",
+        f"A few times for each page. {_BY_PAGE}",
+        body=PairingCodeInput,
+        answers={202: LinkPage},
+        problems=[
+            *("invalid_link", "link_page_ended", "too_many_codes", "instance_already_linked", "number_taken"),
+            *("logging_out", "too_many_links", "linking_busy"),
+        ],
+        example={"phone": "+1 555 010 0001"},
     ),
     views.QrView.get: Operation(
         "The current QR code",

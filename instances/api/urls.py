@@ -1,6 +1,6 @@
 from django.urls import path
 
-from instances.api import views
+from instances.api import link_page_views, views
 
 urlpatterns = [
     path("instances", views.InstancesView.as_view()),
@@ -11,6 +11,10 @@ urlpatterns = [
     path("instances/<str:instance_id>/logout", views.InstanceLogoutView.as_view()),
     path("instances/<str:instance_id>/history", views.HistoryView.as_view()),
     path("instances/<str:instance_id>/linking", views.LinkingView.as_view()),
+    path("instances/<str:instance_id>/link-page", link_page_views.InstanceLinkPageView.as_view()),
+    path("link-page", link_page_views.LinkPageView.as_view()),
+    path("link-page/start", link_page_views.LinkPageStartView.as_view()),
+    path("link-page/pairing-code", link_page_views.LinkPageCodeView.as_view()),
     path("instances/<str:instance_id>/qr", views.QrView.as_view()),
     path("instances/<str:instance_id>/pairing-code", views.PairingCodeView.as_view()),
 ]

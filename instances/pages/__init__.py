@@ -1,0 +1,1 @@
+"""The page that links a number, for whoever holds the phone."""
