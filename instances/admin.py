@@ -8,12 +8,15 @@ from django.http import HttpRequest, HttpResponse
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from config.admin import ReadOnlyAdmin, Rows, linked
+from config.admin import LogAdmin, ReadOnlyAdmin, Rows, linked
 from config.dashboard import age
 from instances import dashboard, services
-from instances.models import Instance, Worker
+from instances.models import ConnectionChange, Instance, Worker
+from instances.proxies import masked
 from instances.states import ENDED, REASONS, State, Wanted
 from webhooks.models import Event
+
+_NUMBER = ["id", "name", "organization", "network", "phone", "lid", "device_jid"]
 
 
 @admin.register(Instance)
@@ -28,12 +31,12 @@ class InstanceAdmin(ReadOnlyAdmin):
     list_select_related = ["organization"]
     ordering = ["-id"]
     fieldsets = [
-        ("Number", {"fields": ["id", "name", "organization", "network", "phone", "lid", "device_jid", "created_at"]}),
+        ("Number", {"fields": [*_NUMBER, "created_at", "deleted_at"]}),
         ("State", {"fields": ["wanted", "state", "state_since", "sentence", "detail", "advice"]}),
-        ("Settings", {"fields": ["settings"]}),
-        ("Connection", {"fields": ["connected_at", "banned_until", "holder", "epoch", "lease_until"]}),
+        ("Settings", {"fields": ["settings", "proxy_shown", "labels_shown", "metadata"]}),
+        ("Connection", {"fields": ["connected_at", "banned_until", "holder", "epoch", "lease_until", "restarts"]}),
     ]
-    readonly_fields = ["sentence", "advice"]
+    readonly_fields = ["sentence", "advice", "proxy_shown", "labels_shown"]
     actions_detail = ["connect", "stop"]
 
     @display(
@@ -54,6 +57,14 @@ class InstanceAdmin(ReadOnlyAdmin):
 
     def advice(self, instance: Instance) -> str:
         return REASONS[instance.reason].advice or "-"
+
+    @display(description="proxy")
+    def proxy_shown(self, instance: Instance) -> str:
+        return masked(instance.proxy) or "-"
+
+    @display(description="labels")
+    def labels_shown(self, instance: Instance) -> str:
+        return ", ".join(sorted(instance.labels)) or "-"
 
     def related(self, obj: Any) -> list[Rows]:
         return [*super().related(obj), Rows(Event, {"instance_id": obj.pk})]
@@ -98,6 +109,18 @@ class InstanceAdmin(ReadOnlyAdmin):
             return f"{instance} is stopped."
 
         return self.act(request, object_id, work)
+
+
+@admin.register(ConnectionChange)
+class ConnectionChangeAdmin(LogAdmin):
+    """How numbers fared: each state they came into, and why."""
+
+    list_display = ["at", linked("instance"), "state", "reason", "detail", "worker"]
+    list_filter = ["state", "reason"]
+    search_fields = ["=reason"]
+    search_help_text = "A reason, or an id: chg_…, ins_…"
+    id_fields = {"ins": "instance"}
+    list_select_related = ["instance"]
 
 
 @admin.register(Worker)

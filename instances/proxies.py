@@ -7,11 +7,10 @@ from urllib.parse import quote, unquote, urlsplit
 from django.conf import settings
 
 from config import egress
-from config.api.problems import Problem, invalid
+from config.api.problems import Problem
 
-SCHEMES = ("socks5", "http")
 MAX_LENGTH = 500
-PATTERN = r"^(socks5|http)://([^\s/?#@]+@)?[^\s/?#@:]+:[0-9]{1,5}$|^(socks5|http)://([^\s/?#@]+@)?\[[0-9a-fA-F:.]+\]:[0-9]{1,5}$"
+PATTERN = r"^(socks5|http)://([^\s/?#@]+@)?[^\s/?#@:]+:[1-9][0-9]{0,4}$|^(socks5|http)://([^\s/?#@]+@)?\[[0-9a-fA-F:.]+\]:[1-9][0-9]{0,4}$"
 _MASK = "***"
 
 
@@ -19,12 +18,8 @@ class ProxyUnusable(Exception):
     """The proxy cannot be dialled. The text is one sentence and names no credentials."""
 
 
-def _refused(detail: str) -> Problem:
-    return invalid("/settings/proxy", "invalid", detail)
-
-
 def checked(text: str) -> str:
-    """The URL of a proxy in one spelling. Raises Problem ``invalid_request``.
+    """The URL of a proxy, which fits PATTERN, in one spelling. Raises Problem ``url_not_allowed``.
 
     A name is not looked up before a session worker dials it: what it means may change.
     """
@@ -32,11 +27,9 @@ def checked(text: str) -> str:
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise _refused("This is not a valid URL.") from error
-    if parts.scheme not in SCHEMES:
-        raise _refused("The URL must begin with socks5:// or http://.")
-    if not host or not port or parts.path or parts.query or parts.fragment:
-        raise _refused("The URL needs a host and a port, and nothing behind them.")
+        raise Problem("url_not_allowed", "The proxy's URL is not valid.") from error
+    if not host or not port:
+        raise Problem("url_not_allowed", "The proxy's URL needs a host and a port.")
     address = egress.literal(host)
     if address is not None and egress.is_refused(address, settings.PROXY_PRIVATE_NETWORKS):
         raise Problem("url_not_allowed", "The proxy's address is not a public one.")

@@ -32,14 +32,12 @@ clearing: list[Callable[[Instance], bool]] = []
 
 @transaction.atomic
 def delete(*, instance: Instance) -> None:
-    """Take an instance away from its tenant: its place in the plan is free, nobody can use it. Idempotent.
+    """Take an instance away from its tenant: its place in the plan is free, nobody can use it.
 
     Its link at WhatsApp, its keys and its rows go in the background; then ``instance.deleted`` is told, as its last
-    event.
+    event. Raises Problem ``not_found`` for one that was deleted meanwhile.
     """
     instance = locked(instance)
-    if instance.deleted_at is not None:
-        return
     instance.deleted_at, instance.link_phone = timezone.now(), None
     instance.save(update_fields=["deleted_at", "link_phone"])
     linking.revoke(instance)

@@ -143,7 +143,11 @@ def _note(instance: Instance) -> None:
 
 
 def locked(instance: Instance) -> Instance:
-    return Instance.objects.select_for_update(no_key=True).get(pk=instance.pk)
+    """The row, locked and read again. Raises Problem ``not_found`` for one that was deleted meanwhile."""
+    found = Instance.objects.present().select_for_update(no_key=True).filter(pk=instance.pk).first()
+    if found is None:
+        raise Problem("not_found")
+    return found
 
 
 @transaction.atomic

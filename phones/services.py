@@ -58,6 +58,9 @@ def scan(*, phone: VirtualPhone, instance: Instance) -> None:
     _call("scan", phone, qr=instance.qr_code)
     deadline = time.monotonic() + LINK_SECONDS
     while not Instance.objects.filter(pk=instance.pk, phone=phone.phone, device_jid__isnull=False).exists():
+        refused = Instance.objects.filter(pk=instance.pk, reason__in=["number_in_use", "number_taken"]).first()
+        if refused:
+            raise Problem(refused.reason, refused.detail)
         if time.monotonic() > deadline:
             raise Problem("link_unfinished", "The code was scanned; look at the instance's state.")
         time.sleep(0.05)

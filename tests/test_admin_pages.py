@@ -20,7 +20,7 @@ from accounts.services import register
 from broadcasts.models import Broadcast, OptOut, Recipient, Template
 from config.admin import page_of
 from conftest import PASSWORD, Person
-from instances.models import Instance, Network, Worker
+from instances.models import ConnectionChange, Instance, Network, Worker
 from messaging.models import Message
 from messaging.states import Direction, Status
 from phones.models import VirtualPhone
@@ -74,6 +74,10 @@ class Tenant:
         self.instance = Instance.objects.create(
             organization=organization, name="Support", network=Network.SANDBOX, qr_code="2@secretqr", holder=self.worker
         )
+        Instance.objects.filter(pk=self.instance.pk).update(proxy="socks5://acme:secretproxy@proxy.example.com:1080")
+        ConnectionChange.objects.create(
+            instance=self.instance, at=timezone.now(), state="connected", reason="online", worker=self.worker.id
+        )
         for direction, status in ((Direction.OUTBOUND, Status.FAILED), (Direction.INBOUND, Status.RECEIVED)):
             self.message = Message.objects.create(
                 organization=organization,
@@ -121,7 +125,15 @@ class Tenant:
     @property
     def secrets(self) -> list[str]:
         row = ApiKey.objects.get(organization=self.person.organization)
-        return [WORDS, self.key, row.hashed_key, self.endpoint.secret, "2@secretqr", self.person.user.password]
+        return [
+            WORDS,
+            self.key,
+            row.hashed_key,
+            self.endpoint.secret,
+            "2@secretqr",
+            "secretproxy",
+            self.person.user.password,
+        ]
 
 
 @pytest.fixture

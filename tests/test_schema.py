@@ -16,7 +16,7 @@ from rest_framework.test import APIClient
 from config.api.openapi import document
 
 # Pages for people.
-NOT_DESCRIBED = {"/files/{token}", "/api/docs", "/account/", "/admin/", "/admin/login/"}
+NOT_DESCRIBED = {"/link", "/files/{token}", "/api/docs", "/account/", "/admin/", "/admin/login/"}
 
 
 def _routes(resolver: URLResolver | None = None, prefix: str = "/") -> Iterator[tuple[str, Any]]:

@@ -53,7 +53,7 @@ def test_a_number_connects_anew_through_another_proxy_only(alice: Person, instan
         "https://proxy.example.com:1080",
         "socks4://proxy.example.com:1080",
         "socks5://proxy.example.com",
-        "socks5://proxy.example.com:99999",
+        "socks5://proxy.example.com:0",
         "socks5://proxy.example.com:1080/path",
         "socks5://:1080",
         "",
@@ -96,3 +96,9 @@ def test_the_words_of_the_library_are_cleared_of_credentials() -> None:
     said = f"failed to dial: {PROXY}: refused {SECRET}"
     assert proxies.scrubbed(said, None) == said
     assert "s3cret" not in proxies.scrubbed(said, PROXY)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("proxy", ["socks5://proxy.example.com:99999", "http://[:::]:80", "http://a@[1.2]:80"])
+def test_what_only_looks_like_a_proxy_is_refused(alice: Person, instance: Instance, proxy: str) -> None:
+    assert_problem(patch(alice, instance, proxy), 422, "url_not_allowed")

@@ -112,6 +112,7 @@ class PhoneMessages(Shape):
 
 _SANDBOX = ("live_key_on_sandbox", "sandbox_unavailable")
 TAG = Tag("Virtual phones", "Made-up numbers in the sandbox network.")
+_SCAN = ("test_key_on_live", "no_qr", "qr_expired", "link_unfinished", "number_in_use", "number_taken")
 OPERATIONS: Operations = {
     views.PhonesView.get: Operation(
         "List virtual phones", answers={200: VirtualPhonePage}, paged=True, problems=["live_key_on_sandbox"]
@@ -129,7 +130,15 @@ OPERATIONS: Operations = {
         "Answers when the instance is linked.",
         body=ScanInput,
         answers={202: Scanned},
-        problems=["test_key_on_live", "no_qr", "qr_expired", "link_unfinished", *_SANDBOX],
+        problems=[
+            "test_key_on_live",
+            "no_qr",
+            "qr_expired",
+            "link_unfinished",
+            "number_in_use",
+            "number_taken",
+            *_SANDBOX,
+        ],
         example={"instance": "ins_01h455vb4pex5vsknk084sn02q"},
     ),
     views.EnterCodeView.post: Operation(
