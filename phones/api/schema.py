@@ -130,15 +130,7 @@ OPERATIONS: Operations = {
         "Answers when the instance is linked.",
         body=ScanInput,
         answers={202: Scanned},
-        problems=[
-            "test_key_on_live",
-            "no_qr",
-            "qr_expired",
-            "link_unfinished",
-            "number_in_use",
-            "number_taken",
-            *_SANDBOX,
-        ],
+        problems=[*_SCAN, *_SANDBOX],
         example={"instance": "ins_01h455vb4pex5vsknk084sn02q"},
     ),
     views.EnterCodeView.post: Operation(
