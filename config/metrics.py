@@ -178,6 +178,20 @@ DELIVERIES_PENDING = Reading("webhook_deliveries_pending", "Deliveries that are 
 DELIVERIES_OVERDUE_SECONDS = Reading("webhook_oldest_due_seconds", "For how long the most overdue delivery is due.")
 WORKERS = Reading("session_workers", "Session workers that give signs of life.", ("network",))
 NUMBERS_HELD = Reading("session_numbers_held", "Numbers held by session workers under a valid lease.", ("network",))
+NUMBERS_UNHELD = Reading("session_numbers_unheld", "Numbers that should be connected and nobody holds.", ("network",))
+NUMBERS_QUARANTINED = Reading("session_numbers_quarantined", "Numbers in quarantine.", ("network",))
+NUMBERS_ON_PROBATION = Reading("session_numbers_on_probation", "Numbers that are being connected.", ("network",))
+WORKER_NUMBERS = Reading("session_worker_numbers", "Numbers that a session worker holds.", ("worker",))
+WORKER_CAPACITY = Reading("session_worker_capacity", "Numbers that a session worker takes.", ("worker",))
+WORKER_HEARTBEAT_SECONDS = Reading(
+    "session_worker_heartbeat_age_seconds", "Since a session worker's last sign of life.", ("worker",)
+)
+WORKER_DRAINING = Reading("session_worker_draining", "1 while a session worker gives its numbers away.", ("worker",))
+WORKER_DESCRIPTORS = Reading("session_worker_descriptors", "Open file descriptors of a session worker.", ("worker",))
+WORKER_STORES = Reading("session_worker_store_connections", "Those of them that are session stores.", ("worker",))
+WORKER_THREADS = Reading("session_worker_threads", "Threads of a session worker.", ("worker",))
+WORKER_MEMORY = Reading("session_worker_memory_bytes", "Resident memory of a session worker.", ("worker",))
+WORKER_CPU = Reading("session_worker_cpu", "Processors that a session worker kept busy of late.", ("worker",))
 AUDIT_PROTECTED = Reading("audit_protected", "1 if the triggers that keep the audit log append-only are in place.")
 
 Values = Mapping[tuple[str, ...], float]

@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
@@ -35,9 +36,13 @@ class InstanceAdmin(ReadOnlyAdmin):
         ("State", {"fields": ["wanted", "state", "state_since", "sentence", "detail", "advice"]}),
         ("Settings", {"fields": ["settings", "proxy_shown", "labels_shown", "metadata"]}),
         ("Connection", {"fields": ["connected_at", "banned_until", "holder", "epoch", "lease_until", "restarts"]}),
+        (
+            "Harm to workers",
+            {"fields": ["probation_since", "crashes", "crashed_at", "quarantines", "quarantined_until"]},
+        ),
     ]
     readonly_fields = ["sentence", "advice", "proxy_shown", "labels_shown"]
-    actions_detail = ["connect", "stop"]
+    actions_detail = ["connect", "stop", "release"]
 
     @display(
         description="state",
@@ -70,6 +75,8 @@ class InstanceAdmin(ReadOnlyAdmin):
         return [*super().related(obj), Rows(Event, {"instance_id": obj.pk})]
 
     def offers(self, action: str, obj: Any) -> bool:
+        if action == "release":
+            return obj.quarantined_until is not None and obj.quarantined_until > timezone.now()
         online = obj.wanted == Wanted.CONNECTED and obj.state not in ENDED
         return online if action == "stop" else not online
 
@@ -110,6 +117,24 @@ class InstanceAdmin(ReadOnlyAdmin):
 
         return self.act(request, object_id, work)
 
+    @action(
+        description="End quarantine",
+        icon="lock_open",
+        permissions=["act"],
+        dialog={
+            "title": "End the quarantine of this instance?",
+            "description": "It is connected again now, alone. If it takes down its worker once more, it comes back.",
+            "form_class": None,
+            "form_submit_text": "End quarantine",
+        },
+    )
+    def release(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
+        def work(instance: Instance) -> str:
+            services.end_quarantine(instance=instance)
+            return f"{instance} is tried again."
+
+        return self.act(request, object_id, work)
+
 
 @admin.register(ConnectionChange)
 class ConnectionChangeAdmin(LogAdmin):
@@ -125,7 +150,7 @@ class ConnectionChangeAdmin(LogAdmin):
 
 @admin.register(Worker)
 class WorkerAdmin(ReadOnlyAdmin):
-    list_display = ["name", "network", "heartbeat", "held_count", "capacity", "machine", "pid", "started_at"]
+    list_display = ["name", "network", "heartbeat", "held_count", "capacity", "load", "memory", "draining", "pid"]
     list_filter = ["network"]
     search_fields = ["name", "machine"]
     ordering = ["-heartbeat_at"]
@@ -140,3 +165,15 @@ class WorkerAdmin(ReadOnlyAdmin):
     @display(description="heartbeat", ordering="heartbeat_at")
     def heartbeat(self, worker: Worker) -> str:
         return dashboard.heartbeat(worker)
+
+    @display(description="draining", boolean=True)
+    def draining(self, worker: Worker) -> bool:
+        return worker.draining_since is not None
+
+    @display(description="processors, threads, descriptors")
+    def load(self, worker: Worker) -> str:
+        return f"{worker.cpu:.2f}, {worker.threads:,}, {worker.descriptors:,}"
+
+    @display(description="memory", ordering="memory_bytes")
+    def memory(self, worker: Worker) -> str:
+        return f"{worker.memory_bytes / 2**20:,.0f} MB"

@@ -236,6 +236,20 @@ def dismiss(instance: Instance, reason: str) -> None:
 
 
 @transaction.atomic
+def end_quarantine(*, instance: Instance) -> None:
+    """Let session workers take the instance up now; its crashes are not forgotten, so it is tried alone. Idempotent."""
+    instance = locked(instance)
+    if instance.quarantined_until is None or instance.quarantined_until <= timezone.now():
+        return
+    before, instance.quarantined_until = instance.quarantined_until, timezone.now()
+    instance.save(update_fields=["quarantined_until"])
+    record_act(instance, "quarantine_ended", until=[before.isoformat(), None])
+    if instance.wanted == Wanted.CONNECTED:
+        events.append(change_state(instance, State.RECONNECTING, "waiting_for_worker"))
+    transaction.on_commit(lambda: wakeup.workers(instance.network))
+
+
+@transaction.atomic
 def mark_orphaned(*, instance_id: str) -> None:
     """Note that an instance's worker went away, unless another one has taken it up since."""
     orphans = Instance.objects.select_for_update(no_key=True).filter(pk=instance_id, lease_until__lt=Now())

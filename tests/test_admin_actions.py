@@ -84,6 +84,15 @@ def test_an_instance_is_stopped_and_connected(operator: Operator, instance: Inst
     assert (instance.wanted, instance.state) == (Wanted.CONNECTED, State.CONNECTING)
 
 
+def test_a_quarantine_is_ended(operator: Operator, instance: Instance) -> None:
+    Instance.objects.update(quarantined_until=timezone.now() + timedelta(hours=1))
+    operator.act(instance, "release")
+    instance.refresh_from_db()
+    assert instance.quarantined_until is not None
+    assert instance.quarantined_until <= timezone.now()
+    assert _recorded(operator, "admin:instance:quarantine_ended").subject == instance.id
+
+
 def test_a_broadcast_is_paused_and_cancelled(operator: Operator, alice: Person) -> None:
     broadcast = _broadcast(alice)
     for action, state in (("pause", "paused"), ("cancel", "cancelled")):
@@ -167,6 +176,7 @@ ACTIONS: list[tuple[str, Prepare]] = [
     ("revoke", lambda alice, instance, subscription: _key(alice)),
     ("connect", lambda alice, instance, subscription: instance),
     ("stop", lambda alice, instance, subscription: instance),
+    ("release", lambda alice, instance, subscription: instance),
     ("change_plan", lambda alice, instance, subscription: subscription),
     ("change_end", lambda alice, instance, subscription: subscription),
     ("pause", lambda alice, instance, subscription: _broadcast(alice)),
