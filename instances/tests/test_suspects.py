@@ -121,9 +121,9 @@ def test_what_an_orderly_end_releases_is_not_suspected(instance: Instance, make_
     assert Instance.objects.get().probation_since is None
 
 
-def numbers(*crashes: int, crashed: int = 10) -> list[Candidate]:
-    at = timezone.now() - timedelta(seconds=crashed)
-    return [Candidate(f"{place}", one, at) for place, one in enumerate(crashes)]
+def numbers(*crashes: int, crashed: int = 10) -> list[tuple[int, int]]:
+    """(crashes, seconds since the last of them) of each."""
+    return [(one, crashed) for one in crashes]
 
 
 @pytest.mark.parametrize(
@@ -149,5 +149,9 @@ def numbers(*crashes: int, crashed: int = 10) -> list[Candidate]:
         "few at a time, with those on trial",
     ],
 )
-def test_what_is_tried_together(free: list[Candidate], held: int, on_trial: list[int], taken: list[str]) -> None:
-    assert admitted(free, held, on_trial) == taken
+def test_what_is_tried_together(free: list[tuple[int, int]], held: int, on_trial: list[int], taken: list[str]) -> None:
+    now = timezone.now()
+    candidates = [
+        Candidate(f"{place}", crashes, now - timedelta(seconds=ago)) for place, (crashes, ago) in enumerate(free)
+    ]
+    assert admitted(candidates, held, on_trial) == taken
