@@ -142,6 +142,12 @@ class Connection:
             return "WhatsApp could not be reached." if not self._online else proxies.scrubbed(str(error), self._proxy)
         return ""
 
+    def cut(self) -> None:
+        """Close the socket at once; for a lease that has run out, of which `abandon` does the rest."""
+        self._stopping.set()
+        if client := self._client:
+            client.disconnect()
+
     def abandon(self) -> None:
         """The lease is lost: get off the network now. What was confirmed to WhatsApp goes to the journal."""
         self._stopping.set()

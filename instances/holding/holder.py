@@ -256,6 +256,8 @@ class Holder:
     def _watch_leases(self) -> None:
         """Leave the network before the leases run out, even when the database never answers."""
         while not self._stopped.wait(_FENCE_SECONDS):
-            for instance_id, number in list(self._numbers.items()):
-                if not number.fence.holds:
-                    self._abandon(instance_id)
+            fallen = [number for number in list(self._numbers.values()) if not number.fence.holds]
+            for number in fallen:  # first of all: a library that was frozen with us may connect again at once
+                number.cut()
+            for number in fallen:
+                self._abandon(number.instance_id)
