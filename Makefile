@@ -63,15 +63,17 @@ clean: ## remove .venv and caches; var/, your data, stays
 	@rm -rf .venv
 	@$(PYTHON) -m venv .venv
 
-# Compiled at once: a process that may not write caches would otherwise need twice as long to start, each time.
+# What the product needs is compiled at once: a process that may not write caches would otherwise need twice as long to
+# start, each time. What only tests need is compiled as far as it is used.
 define install
 	@echo "Installing $< …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION) \
-		&& $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode -r $< \
+		&& $(BIN)/uv pip install --quiet --python $(BIN)/python $(COMPILE) -r $< \
 		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 endef
 
+.venv/.installed: COMPILE := --compile-bytecode
 .venv/.installed: requirements.txt | .venv/bin/python
 	$(install)
 

@@ -26,6 +26,14 @@ def test_of_the_product(request):
 def test_of_an_app(request):
     assert (request.config.getoption("part"), request.config.getoption("stack")) == ("apps", "sqlite")
 
+@pytest.fixture
+def db():
+    pass
+
+@pytest.mark.parametrize("case", range(3))
+def test_what_is_wrong_is_refused(db, request, case):
+    assert case == 0 or request.config.getoption("stack") == "sqlite"
+
 @pytest.mark.only_with("postgres")
 def test_that_fails():
     raise ValueError
@@ -46,6 +54,7 @@ def test_each_test_runs_where_it_belongs_and_one_failure_is_one_of_all(
     assert both.main(["-n0", f"-c={tmp_path / 'pytest.ini'}", str(path)]) == 1
     said = capfd.readouterr().out
     assert said.count("##### ") == 5
+    assert "1 failed, 1 passed, 4 deselected" in said  # of the cases of a refusal PostgreSQL gets the first
     assert said.endswith(
         "apps with postgres: FAILED (1)\napps with sqlite: passed\nkills with postgres: has none of these tests\n"
         "product with postgres: passed\nproduct,kills with sqlite: passed\n"
