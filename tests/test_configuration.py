@@ -11,8 +11,9 @@ from stack.options import SETTINGS
 
 ROOT = Path(__file__).resolve().parent.parent
 # No settings of an installation: guards against what libraries do by themselves, an import path, a parent's process id,
-# and what the command line reads on its user's machine (docs/cli.md).
-OTHERS = {"NEONIZE_BOT_TAG", "PROMETHEUS_MULTIPROC_DIR", "PYTHONPATH", "STACK_PARENT", "WAGW_KEY", "WAGW_URL"}
+# the name of one of several processes of tests, and what the command line reads on its user's machine (docs/cli.md).
+OTHERS = {"NEONIZE_BOT_TAG", "PROMETHEUS_MULTIPROC_DIR", "PYTEST_XDIST_WORKER", "PYTHONPATH", "STACK_PARENT"}
+OTHERS |= {"WAGW_KEY", "WAGW_URL"}
 
 
 def _names_read(source: ast.AST) -> Iterator[str]:
