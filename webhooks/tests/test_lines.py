@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import uuid
 from collections.abc import Callable
@@ -15,13 +16,15 @@ from django.utils import timezone
 from pytest_django import Settings
 from standardwebhooks import Webhook
 
+from conftest import Person
 from webhooks import deliveries, line
 from webhooks.dispatcher import Dispatcher
-from webhooks.events import append
+from webhooks.events import Draft, append
 from webhooks.models import Attempt, Delivery, Endpoint, Event, new_secret
 from webhooks.tests.conftest import Receiver, wait_for
 
 Commit = Callable[..., list[Event]]
+BACKLOG = int(os.environ.get("BACKLOG", "2000"))
 
 
 @pytest.fixture
@@ -194,6 +197,26 @@ def test_an_endpoint_is_asked_for_no_more_at_once_than_is_said(
     dispatcher.wake(hook.id)
     wait_for(lambda: is_over(hook))
     assert most == [line.WIDTH]
+
+
+def test_an_endpoint_with_a_long_backlog_delays_no_other(
+    dispatcher: Dispatcher, hook: Endpoint, receiver: Receiver, charlie: Person, draft: Callable[..., Draft]
+) -> None:
+    for start in range(0, BACKLOG, 100):
+        with transaction.atomic():
+            append([draft(data={"chat": {"id": f"{start + n}@s.whatsapp.net"}}) for n in range(100)])
+    url = receiver.url.replace("/hook", "/other")
+    other = Endpoint.objects.create(organization=charlie.organization, url=url, events=["*"])
+    dispatcher.wake(hook.id)
+    wait_for(lambda: len(receiver.requests) > 50)
+    for number in range(1, 4):
+        before = len(receiver.requests)
+        with transaction.atomic():
+            append([draft(organization_id=charlie.organization.id, instance_id=None)])
+        dispatcher.wake(other.id)
+        wait_for(lambda n=number: sum(r.path == "/other" for r in receiver.requests) == n)  # type: ignore[misc]
+        assert len(receiver.requests) - before < BACKLOG / 5  # of the backlog some went out meanwhile, not most
+    assert hook.deliveries.filter(state="pending").exists()
 
 
 def test_both_secrets_sign_while_they_overlap_and_custom_headers_go_along(
