@@ -23,12 +23,16 @@ def proxy() -> Iterator[Proxy]:
     proxy.close()
 
 
-def links(stack: RunningStack, number: str) -> int:
-    """How many linked devices the network knows of a number."""
+def linked(stack: RunningStack, number: str) -> list[dict[str, Any]]:
+    """The linked devices of a number, as the network knows them."""
     transport = httpx.HTTPTransport(uds=str(Paths.of(stack.environ).sockets / "sandbox.sock"))
     with httpx.Client(transport=transport, base_url="http://sandbox", trust_env=False) as client:
         devices = client.post("/control/state", json={}).json()["result"]["accounts"][number]
-    return sum(name != "0" for name in devices)
+    return [device for name, device in devices.items() if name != "0"]
+
+
+def links(stack: RunningStack, number: str) -> int:
+    return len(linked(stack, number))
 
 
 def has_keys(stack: RunningStack, instance: str) -> bool:
@@ -106,6 +110,7 @@ def test_a_number_connects_through_its_proxy(stack: RunningStack, acme: Api, pro
     acme.scan(phone, instance)
     acme.wait_for_state(instance, "connected")
     assert len(proxy.targets) >= 2, "one for the link, one for the connection"
+    wait_for(lambda: any(device["online"] for device in linked(stack, phone)), 20, "the number to be shown as online")
     assert "s3cret" not in stack.logs("sessions-sandbox-1")
     patch(acme, instance, proxy=f"http://acme:wrong@{proxy.where}")
     shown = wait_for(lambda: (one := acme.get(f"/instances/{instance}"))["reason"] == "proxy_unreachable" and one, 30)

@@ -42,6 +42,7 @@ log = structlog.get_logger(__name__)
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 60.0
 _QUIET_SECONDS, _DRAIN_SECONDS = 0.3, 15.0
 _LASTING_SECONDS = 30.0  # online for so long, the next pause is the first again
+_SHOW_SECONDS = 60.0  # to try to be shown as online
 UNLINK_SECONDS = 30.0  # to come online and be logged out; then the keys go without it
 
 
@@ -360,12 +361,17 @@ class Connection:
         else:
             self.watchdog.heard()
 
-    @staticmethod
-    def _show_online(client: Client) -> None:
-        try:
-            client.presence(available=True)
-        except SendFailed as error:
-            log.info("not_shown_online", error=str(error))
+    def _show_online(self, client: Client) -> None:
+        """Again and again for some time: just linked, the number does not know its own name, and cannot yet."""
+        until, words = time.monotonic() + _SHOW_SECONDS, ""
+        while self._client is client and self.online and time.monotonic() < until:
+            try:
+                client.presence(available=True)
+                return
+            except SendFailed as error:
+                words = str(error)
+            self._stopping.wait(1.0)
+        log.info("not_shown_online", instance=self.instance_id, error=words)
 
     def _seen(self, news: News) -> None:
         for attachment in self._attachments:
