@@ -118,6 +118,7 @@ class Device:
         self.sent: dict[str, int] = {}  # what it sent lately -> time; to recognise what comes twice
         self.session: Session | None = None
         self.connections: deque[Connection] = deque(maxlen=MAX_CONNECTIONS)  # the latest logins, oldest first
+        self.name = ""  # under Linked devices; forgotten with a restart
         self.active = False  # has asked for live stanzas since it connected
         self.online = False  # presence "available"
         self.phone: Phone | None = None  # simulated here instead of connected (device 0)

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 from .errors import NoPairing, QrExpired, QrInvalid, WrongCode
 from .linking import CodePairing, QrCode, sign_device
 from .model import Account, Device, SignedPrekey, now
+from .protos import DeviceProps
 from .wire import SERVER, Node, node
 
 if TYPE_CHECKING:
@@ -158,6 +159,7 @@ class Pairings:
         self._network.save_account(account)
         prekey = SignedPrekey(data.eSkeyID, data.eSkeyVal, data.eSkeySig)
         device = Device(number, session.noise_key, data.eIdent, data.eRegid, prekey)
+        device.name = DeviceProps.FromString(data.deviceProps).os[:100]
         device.account, link.device, link.offered = account, device, self._network.new_id()
         # The client stores its credentials before it confirms: a server that forgot the offer when it
         # was killed in between would turn a linked client away.

@@ -28,6 +28,7 @@ from waAdv.WAAdv_pb2 import (  # noqa: E402
     ADVSignedDeviceIdentityHMAC,
 )
 from waCert.WACert_pb2 import CertChain  # noqa: E402
+from waCompanionReg.WAWebProtobufsCompanionReg_pb2 import DeviceProps  # noqa: E402
 from waE2E.WAWebProtobufsE2E_pb2 import EventResponseMessage, Message, PollVoteMessage  # noqa: E402
 from waHistorySync.WAWebProtobufsHistorySync_pb2 import HistorySync  # noqa: E402
 from waServerSync.WAWebProtobufsServerSync_pb2 import SyncdMutation, SyncdPatch  # noqa: E402
@@ -40,6 +41,7 @@ __all__ = [
     "ADVSignedDeviceIdentityHMAC",
     "CertChain",
     "ClientPayload",
+    "DeviceProps",
     "EventResponseMessage",
     "HandshakeMessage",
     "HistorySync",

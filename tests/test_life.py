@@ -111,6 +111,7 @@ def test_a_number_connects_through_its_proxy(stack: RunningStack, acme: Api, pro
     acme.wait_for_state(instance, "connected")
     assert len(proxy.targets) >= 2, "one for the link, one for the connection"
     wait_for(lambda: any(device["online"] for device in linked(stack, phone)), 20, "the number to be shown as online")
+    assert [device["name"] for device in linked(stack, phone)] == ["Front desk"]
     assert "s3cret" not in stack.logs("sessions-sandbox-1")
     patch(acme, instance, proxy=f"http://acme:wrong@{proxy.where}")
     shown = wait_for(lambda: (one := acme.get(f"/instances/{instance}"))["reason"] == "proxy_unreachable" and one, 30)

@@ -76,5 +76,5 @@ class MisbehaviourMethods(Methods):
 
 
 def _device(d: Device) -> dict[str, Any]:
-    about = {"connected": d.session is not None, "active": d.active, "online": d.online}
+    about = {"connected": d.session is not None, "active": d.active, "online": d.online, "name": d.name}
     return about | {"queued": len(d.queue), "prekeys": len(d.prekeys)}

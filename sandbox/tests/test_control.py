@@ -172,6 +172,7 @@ async def test_everything_about_the_network_is_shown(call: Caller) -> None:
         "connected": False,
         "active": True,
         "online": False,
+        "name": "",
         "queued": 0,
         "prekeys": 0,
     }
