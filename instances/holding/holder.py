@@ -134,13 +134,16 @@ class Holder:
         if asked_at - self._renewed < settings.LEASE_SECONDS / 3:
             return
         load = self._meter.read()
-        renewal = lease.renew(self.worker, list(self._numbers), load)
+        held = list(self._numbers)
+        renewal = lease.renew(self.worker, held, load)
         for instance_id in renewal.extended:
             if number := self._numbers.get(instance_id):
                 number.fence.renewed(asked_at)
         for lost in renewal.lost:
             self._abandon(lost)
         self._renewed = asked_at
+        if set(held) - renewal.extended - renewal.lost:
+            self._renewed -= settings.LEASE_SECONDS / 3 - _LOOK_SECONDS  # those that were locked, at the next look
         if asked_at - self._started > _LEAST_LEASES * settings.LEASE_SECONDS and not self._stopping.is_set():
             self._recycle(leaked(load, len(self._numbers)))
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
+import structlog
 from django.conf import settings
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 
@@ -18,6 +20,9 @@ from instances.holding.load import Load
 from instances.holding.transactions import bounded
 from instances.models import Instance, Worker
 from instances.states import ENDED, FOR_WORKERS
+
+log = structlog.get_logger(__name__)
+_LOCK_SECONDS = 0.3
 
 
 def _lease_end() -> object:
@@ -46,8 +51,8 @@ class Renewal(NamedTuple):
 def renew(worker: Worker, held: Iterable[str], load: Load | None = None) -> Renewal:
     """Extend all leases, and beat the heart.
 
-    A number whose row somebody has locked is neither renewed nor lost: its turn comes with the next renewal, and
-    without one its lease ends.
+    Rows that somebody has locked are renewed after the others, since writers lock them all the time; one that stays
+    locked for long is neither renewed nor lost: it must be tried again soon, or its lease ends.
     """
     ids = set(held)
     with transaction.atomic():
@@ -59,7 +64,28 @@ def renew(worker: Worker, held: Iterable[str], load: Load | None = None) -> Rene
         extended = set(locked.values_list("pk", flat=True))
         Instance.objects.filter(pk__in=extended).update(lease_until=_lease_end())
         lost = ids - set(mine.values_list("pk", flat=True)) if extended < ids else set()
+    if late := ids - extended - lost:
+        extended |= _renew_locked(worker, late)
     return Renewal(extended, lost)
+
+
+def _renew_locked(worker: Worker, ids: set[str]) -> set[str]:
+    """Extend leases one by one, waiting a moment for the locks of others, and a second for all; returns those that
+    were extended.
+    """
+    extended, until = set(), time.monotonic() + 1.0
+    for pk in sorted(ids):
+        if time.monotonic() > until:
+            break
+        try:
+            with transaction.atomic():
+                bounded(lock_seconds=_LOCK_SECONDS)
+                mine = Instance.objects.filter(holder=worker, pk=pk, lease_until__gt=Now())
+                if mine.update(lease_until=_lease_end()):
+                    extended.add(pk)
+        except OperationalError as error:
+            log.warning("lease_locked", instance=pk, error=str(error).splitlines()[0])
+    return extended
 
 
 def _free() -> Q:
