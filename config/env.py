@@ -198,9 +198,9 @@ CHAT_SETTLE_MS = _read.number(
 LINK_SECONDS = _read.number(
     "LINK_SECONDS", 900, 60, 86_400, "For so long QR codes are renewed; then connect has to be called again."
 )
-LINKS_PER_WORKER = _read.number("LINKS_PER_WORKER", 10, 1, 1000, "Numbers that one session worker links at a time.")
+LINKS_PER_WORKER = _read.number("LINKS_PER_WORKER", 20, 1, 1000, "Numbers that one session worker links at a time.")
 LINKS_PER_ORGANIZATION = _read.number(
-    "LINKS_PER_ORGANIZATION", 10, 1, 1000, "Numbers that one organization links at a time."
+    "LINKS_PER_ORGANIZATION", 8, 1, 1000, "Numbers that one organization links at a time."
 )
 CONNECTION_HISTORY_DAYS = _read.number(
     "CONNECTION_HISTORY_DAYS", 90, 1, 3650, "Days that the history of an instance's connection is kept."

@@ -48,7 +48,7 @@ def request_pairing_code(*, instance: Instance, phone: str) -> Instance:
     # Other tenants' numbers are told to nobody who does not hold the phone.
     other = other_holder(instance, phone)
     if other and other.organization_id == instance.organization_id:
-        raise Problem(*in_use(instance, other))
+        raise Problem("number_in_use", in_use(instance, other)[1])
     instance.link_phone, instance.pairing_code = phone, None
     instance.save(update_fields=["link_phone", "pairing_code"])
     instance = connect(instance=instance)

@@ -105,7 +105,15 @@ class Api:
         return str(self.get(f"/instances/{instance}")["state"])
 
     def connect(self, instance: str) -> None:
-        self.post(f"/instances/{instance}/connect", expect=202)
+        """As soon as there is room among those that are being linked."""
+
+        def begun() -> bool:
+            answer = self.http.post(f"/api/instances/{instance}/connect", json={})
+            full = answer.status_code != 202 and answer.json()["code"] in ("too_many_links", "linking_busy")
+            assert answer.status_code == 202 or full, answer.text
+            return not full
+
+        wait_for(begun, 60, "a place to link")
 
     def wait_for_state(self, instance: str, state: str, seconds: float = 60.0) -> dict[str, Any]:
         wait_for(lambda: self.state(instance) == state, seconds, f"{state}: {self.get(f'/instances/{instance}')}")

@@ -13,7 +13,7 @@ from pytest_django import Settings
 
 from config import metrics
 from conftest import Person, assert_problem
-from instances.models import Instance
+from instances.models import Instance, Worker
 
 pytestmark = pytest.mark.django_db
 
@@ -46,10 +46,12 @@ def test_odd_methods_and_paths_do_not_make_new_series(client: Client) -> None:
 
 
 def test_gauges_tell_what_the_database_says(client: Client, instance: Instance) -> None:
+    Worker.objects.create(name="a", network="sandbox", queue="a", machine="m", pid=1, capacity=10)
     found = scrape(client)
     assert found["instances"][("connected",)] == 1
     assert found["instances"][("banned",)] == 0
     assert found["audit_protected"][()] == 1
+    assert found["session_worker_capacity"][("a",)] == 10
     readings = {metric.name for metric in metrics.CATALOGUE if isinstance(metric, metrics.Reading)}
     assert readings <= found.keys()
     assert set(metrics.readings) == {metric for metric in metrics.CATALOGUE if isinstance(metric, metrics.Reading)}
@@ -59,7 +61,7 @@ def test_no_label_names_a_tenant() -> None:
     labels = {label for metric in metrics.CATALOGUE for label in metric.label_names}
     assert labels == {
         "route", "method", "status", "policy", "result", "direction", "type", "outcome", "reason", "source", "state",
-        "network", "command",
+        "network", "command", "worker",
     }  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 
 from sandbox.crypto import KeyPair
-from sandbox.model import Device
+from sandbox.model import Connection, Device
 from sandbox.network import Network
 from sandbox.protos import ClientPayload
 from sandbox.wire import SERVER, Jid, Node, node
@@ -207,6 +207,7 @@ class MemorySession:
         self.network, self.noise_key = network, noise_key or KeyPair.generate().public
         self.payload: Any = ClientPayload()
         self.device: Device | None = None
+        self.connection: Connection | None = None
         self.sent: list[Node] = []
         self.ended = self.closed = False
 
