@@ -33,6 +33,7 @@ def _send_until_accepted(shop: Api, instance: str, to: str, text: str) -> str:
         time.sleep(0.1)
 
 
+@pytest.mark.only_with("sqlite")  # with PostgreSQL: test_a_full_lane_of_every_kind_survives_a_kill
 @pytest.mark.parametrize("victim", ["sessions-sandbox-1", "valkey", "web"])
 def test_all_messages_arrive_once_although_a_process_is_killed(stack: RunningStack, acme: Api, victim: str) -> None:
     instance, _ = acme.linked()

@@ -13,6 +13,7 @@ from tests.product import Api, wait_for
 pytestmark = pytest.mark.end_to_end
 
 
+@pytest.mark.only_with("sqlite")  # the other database is a server's, which goes on
 def test_a_second_start_finds_the_linked_number_and_all_that_was_written(stack: RunningStack, acme: Api) -> None:
     instance, number = acme.linked()
     carla = acme.phone("Carla")
@@ -29,7 +30,7 @@ def test_a_second_start_finds_the_linked_number_and_all_that_was_written(stack: 
     wait_for(lambda: len(acme.received(carla)) == 2)
 
 
-@pytest.mark.only_with("postgres")  # tests/test_kills.py is harder, and runs on both
+@pytest.mark.only_with("postgres")  # tests/test_kills.py is harder
 def test_an_orderly_stop_of_a_busy_session_worker_loses_and_doubles_nothing(stack: RunningStack, acme: Api) -> None:
     instance, number = acme.linked()
     # Two people: the client library loses one of two messages that meet between the same two.
