@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -26,7 +27,7 @@ class Number(NamedTuple):
     customer: str
 
 
-class Writer(threading.Thread):
+class Writer(threading.Thread, ABC):
     """Writes to and from ``numbers`` in turn, about ``per_second`` messages in all, until it is ``over``.
 
     ``sent`` is what was accepted, in the order in which it was. ``error`` is what ended it early.
@@ -55,8 +56,9 @@ class Writer(threading.Thread):
         except BaseException as error:
             self.error = error
 
+    @abstractmethod
     def write(self, number: Number, place: int) -> str:
-        raise NotImplementedError
+        """Write the number's message of this place, and return its text once it is accepted."""
 
 
 class Business(Writer):
