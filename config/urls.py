@@ -23,6 +23,7 @@ urlpatterns = [
     path("api/", include("media.api.urls")),
     path("", include("media.api.file_urls")),
     path("api/", include("messaging.api.urls")),
+    path("api/", include("messaging.calls.api.urls")),
     path("api/", include("messaging.chats.api.urls")),
     path("api/", include("messaging.contacts.api.urls")),
     path("api/", include("broadcasts.api.urls")),

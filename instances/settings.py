@@ -86,6 +86,16 @@ class History(_Part, frozen=True):
     events: Annotated[bool, Meta(description="Whether each message of it is told as an event.")] = False
 
 
+class Calls(_Part, frozen=True):
+    """What is done about calls, which cannot be answered here."""
+
+    reject: Annotated[bool, Meta(description="Whether they are rejected at once.")] = False
+    text: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=1024, pattern=NOT_BLANK)] | None,
+        Meta(description="What whoever called is written then: once in ten minutes, and not for group calls."),
+    ] = None
+
+
 class ColdContacts(_Part, frozen=True):
     """What happens when WhatsApp refuses messages to people who never wrote to the number."""
 
@@ -112,6 +122,7 @@ class Settings(_Part, frozen=True):
     media: MediaPolicy = MediaPolicy()
     receive: Receive = Receive()
     history: History = History()
+    calls: Calls = Calls()
     cold_contacts: ColdContacts = ColdContacts()
     check_recipients: Annotated[
         bool, Meta(description="Ask WhatsApp, before the first message to a phone number, whether it is there.")

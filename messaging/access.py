@@ -7,7 +7,8 @@ from django.db.models import QuerySet
 from accounts.actor import Actor
 from config.api.problems import Problem
 from instances.access import check_id
-from messaging.models import Chat, Erasure, Message
+from instances.models import Instance
+from messaging.models import Call, Chat, Erasure, Message
 
 
 def messages(actor: Actor) -> QuerySet[Message]:
@@ -37,6 +38,14 @@ def chats(actor: Actor) -> QuerySet[Chat]:
 def chat(actor: Actor, chat_id: str) -> Chat:
     """Raises Problem ``not_found``."""
     found = chats(actor).filter(pk=check_id(chat_id, "cht")).first()
+    if found is None:
+        raise Problem("not_found")
+    return found
+
+
+def call(instance: Instance, call_id: str) -> Call:
+    """A call of an instance that the caller may touch. Raises Problem ``not_found``."""
+    found = Call.objects.select_related("instance").filter(instance=instance, pk=check_id(call_id, "cal")).first()
     if found is None:
         raise Problem("not_found")
     return found

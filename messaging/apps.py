@@ -26,6 +26,7 @@ class MessagingConfig(AppConfig):
         from webhooks import catalogue
 
         attachments.modules += ["messaging.sending.lanes", "messaging.chats.live", "messaging.receiving.downloads"]
+        attachments.modules.append("messaging.calls.live")
         catalogue.sources.append("messaging.api.event_shapes")
         handlers.prepared.append(preparing.prepared)
         handlers.settled.append(preparing.settled)

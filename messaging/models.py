@@ -10,6 +10,7 @@ from accounts.models import Organization
 from config.ids import TypeIDField
 from instances.models import Instance
 from media.models import Media
+from messaging.calls.models import Call
 from messaging.receiving.models import (
     EarlyChange,
     Group,
@@ -23,6 +24,7 @@ from messaging.receiving.models import (
 from messaging.states import RARE, Direction, Origin, Status
 
 __all__ = [
+    "Call",
     "Chat",
     "Contact",
     "EarlyChange",

@@ -8,14 +8,14 @@ from django.db.models import QuerySet
 
 from instances.models import Instance
 from messaging.contacts.services import delete_messages
-from messaging.models import Chat, Contact, EarlyChange, EarlyReceipt, Group, HistoryPart, Message
+from messaging.models import Call, Chat, Contact, EarlyChange, EarlyReceipt, Group, HistoryPart, Message
 from messaging.progress import report
 from messaging.sending.failing import fail
 from messaging.states import Status, below
 from webhooks import events
 
 _STEP = 200
-_KEPT = (Chat, Contact, EarlyChange, EarlyReceipt, Group, HistoryPart)
+_KEPT = (Call, Chat, Contact, EarlyChange, EarlyReceipt, Group, HistoryPart)
 
 
 def clear(instance: Instance) -> bool:

@@ -28,6 +28,7 @@ class Origin(models.TextChoices):
 
     API = "api"
     BROADCAST = "broadcast"
+    CALL = "call"  # the text after a call was rejected
     PHONE = "phone"
 
 

@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from messaging import retention
 from messaging.accepting import preparing, previews, scheduling
+from messaging.calls import services as calls
 from messaging.contacts import services as contacts
 from messaging.models import EarlyChange, EarlyReceipt
 from messaging.receiving import groups, history, settling
@@ -17,9 +18,10 @@ from messaging.sending import holds
 def prune() -> None:
     """Drop receipts and changes of messages that never came, such as those from before the number was linked.
 
-    Also the marks of parts of the history that were imported long ago.
+    Also the marks of parts of the history that were imported long ago, and old calls.
     """
     history.forget()
+    calls.prune()
     EarlyReceipt.objects.filter(created_at__lt=timezone.now() - timedelta(days=1)).delete()
     EarlyChange.objects.filter(created_at__lt=timezone.now() - timedelta(days=7)).delete()
 

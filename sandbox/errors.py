@@ -36,6 +36,10 @@ class MessageNotFound(ControlError):
     status, code = 404, "message_not_found"
 
 
+class CallNotFound(ControlError):
+    status, code = 404, "call_not_found"
+
+
 class GroupNotFound(ControlError):
     """No group or newsletter of this name."""
 

@@ -21,7 +21,7 @@ from conftest import PASSWORD, bearer
 from instances.models import Instance
 from instances.states import State, Wanted
 from media.models import Media
-from messaging.models import Chat, Erasure, Message
+from messaging.models import Call, Chat, Erasure, Message
 from phones.models import VirtualPhone
 from phones.tests.numbers import new_number
 from tests.conformance import Arbitrary
@@ -36,6 +36,7 @@ class Objects:
     instance: Instance
     message: Message
     chat: Chat
+    call: Call
     erasure: Erasure
     endpoint: Endpoint
     delivery: Delivery
@@ -47,7 +48,7 @@ class Objects:
     @property
     def ids(self) -> set[str]:
         own = {self.instance.id, self.message.id, self.chat.id, self.erasure.id, self.endpoint.id, self.media.id}
-        return own | {self.broadcast.id, self.opt_out.id, self.delivery.id, self.replay.id}
+        return own | {self.call.id, self.broadcast.id, self.opt_out.id, self.delivery.id, self.replay.id}
 
 
 @dataclass
@@ -108,6 +109,17 @@ class Tenant:
             last_message_id=message.id,
             last_at=message.created_at,
         )
+        call = Call.objects.create(
+            organization=self.organization,
+            instance=instance,
+            wa_id="C1",
+            status="missed",
+            caller="777@lid",
+            lid="777@lid",
+            video=False,
+            group=False,
+            at=timezone.now(),
+        )
         erasure = Erasure.objects.create(organization=self.organization, instance=instance, phone="15550100009")
         endpoint = Endpoint.objects.create(
             organization=self.organization, mode=mode, url="https://example.com/hooks", events=["*"]
@@ -116,7 +128,7 @@ class Tenant:
             organization=self.organization, network=network, instance=instance, source="inbound"
         )
         hearing = self._hearing(endpoint, instance)
-        return Objects(instance, message, chat, erasure, endpoint, *hearing, media, *self._audience(instance))
+        return Objects(instance, message, chat, call, erasure, endpoint, *hearing, media, *self._audience(instance))
 
     def _hearing(self, endpoint: Endpoint, instance: Instance) -> tuple[Delivery, Replay]:
         draft = Draft(self.organization.id, instance.id, instance.network, "message.received", Arbitrary())
@@ -174,6 +186,7 @@ class Tenant:
             "instance_id": network.instance.id,
             "message_id": network.message.id,
             "chat_id": network.chat.id,
+            "call_id": network.call.id,
             "erasure_id": network.erasure.id,
             "contact": "15550100002",
             "endpoint_id": network.endpoint.id,

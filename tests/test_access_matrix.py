@@ -173,6 +173,8 @@ ROWS = [
     Row("POST /api/messages/batch", "send", "202", body={"messages": [TEXT]}),
     Row("GET /api/messages/{message_id}", "read", "200", "message"),
     Row("POST /api/messages/{message_id}/read", "send", "409 not_received", "message"),
+    Row("GET /api/instances/{instance_id}/calls", "read", "200", "instance"),
+    Row("POST /api/instances/{instance_id}/calls/{call_id}/reject", "send", "409 call_ended", "instance"),
     Row("GET /api/chats?instance={instance_id}", "read", "200", "instance"),
     Row("GET /api/chats/{chat_id}", "read", "200", "message"),
     Row("GET /api/chats/{chat_id}/export", "read", "200", "message"),

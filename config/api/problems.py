@@ -48,6 +48,7 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "key_ended": (409, "The key is revoked or has expired"),
     "not_a_person": (409, "The address is not that of a person"),
     "not_received": (409, "Only received messages can be marked as read"),
+    "call_ended": (409, "The call does not ring any more"),
     "client_ref_taken": (409, "Another message has this client_ref"),
     "message_already_sent": (409, "The message cannot be cancelled any more"),
     "message_not_scheduled": (409, "The message is not scheduled"),

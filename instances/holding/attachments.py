@@ -44,6 +44,9 @@ class Held(Protocol):
     def chat_presence(self, chat: Jid, state: str) -> None:
         """Show the chat that we are ``composing`` or ``recording``, or have ``paused``. Raises SendFailed."""
 
+    def reject_call(self, caller: Jid, wa_id: str) -> None:
+        """Reject a call that rings, by the JID of its caller that the offer had. Raises SendFailed."""
+
     def status_privacy(self) -> str:
         """Who gets status posts: ``contacts``, ``blacklist`` or ``whitelist``. Raises SendFailed."""
 

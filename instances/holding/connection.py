@@ -203,6 +203,9 @@ class Connection:
     def chat_presence(self, chat: Jid, state: str) -> None:
         self._connected().chat_presence(chat, state)
 
+    def reject_call(self, caller: Jid, wa_id: str) -> None:
+        self._connected().reject_call(caller, wa_id)
+
     def status_privacy(self) -> str:
         return self._connected().status_privacy()
 

@@ -8,10 +8,19 @@ from typing import Any
 
 import pytest
 
-from instances.whatsapp.news import Inbound, Person, ReadOnPhone, Receipt, Typing
+from instances.whatsapp.news import CallOver, Inbound, IncomingCall, Person, ReadOnPhone, Receipt, Typing
 from instances.whatsapp.protos import Message, proto
 from instances.whatsapp.raw import SECRETS, raw_json
-from instances.whatsapp.translating import MESSAGE, RECEIPT, TYPING, UNDECRYPTABLE, translate
+from instances.whatsapp.translating import (
+    CALL_END,
+    CALL_NOTICE,
+    CALL_OFFER,
+    MESSAGE,
+    RECEIPT,
+    TYPING,
+    UNDECRYPTABLE,
+    translate,
+)
 
 CARLA, US, GROUP = ("15550100002", "777"), ("15550100001", "666"), "120363000000000001"
 SECRET = bytes(range(32))
@@ -352,3 +361,44 @@ def test_the_raw_protobuf_has_no_keys() -> None:
     assert image["fileSHA256"] == base64.b64encode(FILE["fileSHA256"]).decode()
     assert not SECRETS & {*image, *found["ephemeralMessage"]["message"].get("messageContextInfo", {})}
     assert raw_json(b"\xff") is None
+
+
+def call(kind: str, *, attrs: dict[str, Any] | None = None, nodes: list[str] | None = None, **fields: Any) -> bytes:
+    """An event of a call as the library reports it."""
+    meta = proto.BasicCallMeta(
+        **{"from": jid(CARLA[1], "lid")},
+        timestamp=int(NOON.timestamp()),
+        callCreator=jid(CARLA[1], "lid"),
+        callCreatorAlt=jid(CARLA[0]),
+        callID="C1",
+    )
+    listed = [proto.NodeAttrs(name=name, **value) for name, value in (attrs or {}).items()]
+    data = proto.Node(Tag="offer", Attrs=listed, Nodes=[proto.Node(Tag=tag) for tag in nodes or []])
+    raw: bytes = getattr(proto, kind)(basicCallMeta=meta, data=data, **fields).SerializePartialToString()
+    return raw
+
+
+def test_a_call_comes_with_its_caller_by_phone_and_lid() -> None:
+    offered = translate(CALL_OFFER, call("CallOffer", nodes=["audio", "net"]))
+    assert offered == IncomingCall("C1", Person(CARLA[0], f"{CARLA[1]}@lid"), f"{CARLA[1]}@lid", NOON)
+    video = translate(CALL_OFFER, call("CallOffer", nodes=["audio", "video"]))
+    assert isinstance(video, IncomingCall)
+    assert video.video
+    assert translate(CALL_OFFER, b"") is None
+
+
+@pytest.mark.parametrize(
+    "attrs", [{"group-jid": {"jid": jid(GROUP, "g.us")}}, {"group-jid": {"text": f"{GROUP}@g.us"}}]
+)
+def test_a_call_of_a_group_names_it(attrs: dict[str, Any]) -> None:
+    noticed = translate(CALL_NOTICE, call("CallOfferNotice", attrs=attrs, media="video", type="group"))
+    assert isinstance(noticed, IncomingCall)
+    assert (noticed.group, noticed.group_jid, noticed.video) == (True, f"{GROUP}@g.us", True)
+
+
+@pytest.mark.parametrize(
+    ("reason", "ours"),
+    [("", "hung_up"), ("timeout", "missed"), ("accepted_elsewhere", "answered_elsewhere"), ("new", "hung_up")],
+)
+def test_a_call_ends_for_a_reason(reason: str, ours: str) -> None:
+    assert translate(CALL_END, call("CallTerminate", reason=reason)) == CallOver("C1", ours, NOON)

@@ -172,6 +172,13 @@ class Client:
         if error:
             raise SendFailed(error.decode(errors="replace"))
 
+    def reject_call(self, caller: Jid, wa_id: str) -> None:
+        """Reject a call, of which WhatsApp confirms nothing; ``caller`` as the offer named it. Raises SendFailed."""
+        author = jid_message(caller).SerializeToString()
+        GATE.enter()
+        if error := gocode.RejectCall(self._uuid, author, len(author), wa_id.encode()):
+            raise SendFailed(error.decode(errors="replace"))
+
     def waits_for_login(self) -> bool:
         """Whether the socket is open and WhatsApp has not let the number in."""
         GATE.enter()

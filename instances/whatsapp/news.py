@@ -101,6 +101,28 @@ class Typing:
 
 
 @dataclass(frozen=True, slots=True)
+class IncomingCall:
+    """Somebody calls the number, or a group that it is in."""
+
+    wa_id: str
+    caller: Person
+    caller_jid: str  # as WhatsApp named the caller in the offer, which is how a rejection has to
+    at: datetime
+    video: bool = False
+    group: bool = False
+    group_jid: str | None = None  # None as well for a group call that belongs to no group
+
+
+@dataclass(frozen=True, slots=True)
+class CallOver:
+    """A call rings no more. ``reason`` is ``hung_up``, ``missed``, ``answered_elsewhere`` or ``rejected_elsewhere``."""
+
+    wa_id: str
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class HistoryBlob:
     """A part of the phone's history, as the library gave it, compressed with zlib."""
 
@@ -115,7 +137,7 @@ class StateChange:
     banned_until: datetime | None = None
 
 
-News = Inbound | Receipt | ReadOnPhone | Typing | HistoryBlob | StateChange
+News = Inbound | Receipt | ReadOnPhone | Typing | IncomingCall | CallOver | HistoryBlob | StateChange
 
 
 class Sent(NamedTuple):

@@ -13,6 +13,9 @@ from instances.api.event_shapes import AT
 from instances.api.event_shapes import EXAMPLE as INSTANCE
 from instances.whatsapp.failures import CODES, COLD
 from messaging.api.schema import Contact, Message
+from messaging.calls.api.schema import Call
+from messaging.calls.models import Call as CallRow
+from messaging.calls.selectors import call_data
 from messaging.models import Message as Row
 from messaging.selectors import message_data, person
 from webhooks.catalogue import Content
@@ -80,6 +83,12 @@ def _inbound(type_: str, content: dict[str, Any], **columns: Any) -> Content:
     return Content(Message, message_data(row, INSTANCE))
 
 
+def _call(**columns: Any) -> Content:
+    of_all: dict[str, Any] = {"id": "cal_01h455vb4pex5vsknk084sn02q", "instance_id": INSTANCE.id, "wa_id": "8C4F2A71D0"}
+    of_all |= {"caller": _JID, "phone": "15550100002", "name": "Dana", "video": False, "group": False, "at": AT}
+    return Content(Call, call_data(CallRow(**of_all | columns)))
+
+
 _SENT = {"wa_id": "3EB0A1B2C3D4E5F60718", "sent_at": _after(1)}
 _DELIVERED = _SENT | {"delivered_at": _after(2)}
 _READ = _DELIVERED | {"read_at": _after(9)}
@@ -120,6 +129,8 @@ EVENTS = {
     ),
     "history.synced": Content(HistoryPart, {"kind": "recent", "progress": 40, "chats": 12, "messages": 873}),
     "chat.presence": Content(Presence, {"chat": _WHO, "from": _WHO, "state": "composing"}),
+    "call.received": _call(status="rejecting"),
+    "call.ended": _call(status="rejected", reason="rejected", ended_at=_after(1)),
     "subscription.usage": Content(
         UsageThreshold, {"percent": 80, "used": 8000, "limit": 10000, "renews_at": "2026-12-01T00:00:00.000Z"}
     ),

@@ -9,9 +9,10 @@ from django.db.models import Model, Q, QuerySet
 from config.timestamps import iso
 from instances.models import Instance
 from instances.whatsapp.jids import LID, PHONE, Jid
+from messaging.calls.selectors import call_data
 from messaging.chats.selectors import chat_data, exported
 from messaging.contacts import exporting
-from messaging.models import Chat, Contact, Erasure, Message
+from messaging.models import Call, Chat, Contact, Erasure, Message
 from messaging.states import Direction
 
 _STEP = 500
@@ -52,6 +53,10 @@ class Somebody(NamedTuple):
     @property
     def contacts(self) -> QuerySet[Contact]:
         return Contact.objects.filter(self._same(), instance=self.instance)
+
+    @property
+    def calls(self) -> QuerySet[Call]:
+        return Call.objects.filter(self._same(), instance=self.instance)
 
     def acts(self) -> Iterator[tuple[str, QuerySet[Any]]]:
         """What they did to messages of others, such as reactions: the kind of the rows, and the rows."""
@@ -97,6 +102,8 @@ def everything(person: Somebody) -> Iterator[dict[str, Any]]:
         yield {"kind": "contact", "data": known}
     for chat in person.chats.select_related("instance"):
         yield {"kind": "chat", "data": chat_data(chat)}
+    for call in person.calls:
+        yield {"kind": "call", "data": call_data(call)}
     for rows in (person.messages, person.heard.filter(person.wrote)):
         for message in exported(rows):
             yield {"kind": "message", "data": message}

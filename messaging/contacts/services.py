@@ -93,6 +93,7 @@ def _step(erasure_id: str) -> bool:
     if scrubbed.more:
         erasure.save(update_fields=["events", "events_to"])
         return True
+    person.calls.delete()
     person.chats.delete()
     person.contacts.delete()
     erasure.status, erasure.finished_at = Erasure.Status.DONE, timezone.now()

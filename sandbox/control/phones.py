@@ -64,6 +64,20 @@ class PhoneMethods(Methods):
     def presence(self, phone: str, online: bool) -> None:
         self._network.set_presence(self._phone(phone).device, online)
 
-    def call(self, phone: str, to: str) -> dict[str, str]:
-        """Ring; nobody can answer."""
-        return {"id": self._phone(phone).call(to)}
+    def call(self, phone: str, to: str, video: bool = False) -> dict[str, str]:
+        """Ring a person, or everybody in a group; nobody can answer."""
+        return {"id": self._phone(phone).call(to, video)}
+
+    def hang_up(
+        self, phone: str, id: str, reason: Literal["", "timeout", "accepted_elsewhere", "rejected_elsewhere"] = ""
+    ) -> None:
+        """End a call that the phone makes.  404 call_not_found."""
+        self._phone(phone).calls.hang_up(id, reason)
+
+    def calls(self, phone: str) -> list[dict[str, Any]]:
+        """The calls that a phone made or got, oldest first."""
+        found = self._phone(phone).calls.known.values()
+        return [
+            {"id": one.id, "with": str(one.other), "outgoing": one.outgoing, "video": one.video, "status": one.status}
+            for one in found
+        ]

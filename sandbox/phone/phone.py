@@ -9,7 +9,6 @@ synchronised settings.  Everything it sends passes the network like a client's s
 from __future__ import annotations
 
 import logging
-import os
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf.message import DecodeError
@@ -20,6 +19,7 @@ from sandbox.protos import Message
 from sandbox.signal_protocol import OldCounter, SignalError, SignalStore
 from sandbox.wire import GROUP, NEWSLETTER, STATUS, Jid, Node, WireError, node
 
+from .calls import Calls
 from .cipher import Cipher
 from .companions import Companions
 from .inbox import Inbox
@@ -46,6 +46,7 @@ class Phone:
         self.outbox = Outbox(self, self.cipher)
         self.companions = Companions(self)
         self.showing = Showing(self)
+        self.calls = Calls(self)
 
     @classmethod
     def create(cls, network: Network, account: Account) -> Phone:
@@ -82,6 +83,8 @@ class Phone:
         """Take in a stanza; of what cannot be read a new copy is asked for."""
         if stanza.tag == "receipt":
             self._receive_receipt(stanza)
+        elif stanza.tag == "call":
+            self.calls.receive(stanza)
         elif stanza.tag == "message":
             try:
                 self._receive_message(stanza)
@@ -204,13 +207,6 @@ class Phone:
         what = node(state, media=media or None)
         self.network.handle(self.device, node("chatstate", what, to=self.outbox.resolve(to)))
 
-    def call(self, to: str) -> str:
-        """Ring; there is no media, so nobody can answer.  Returns the call's id; raises NotOnWhatsApp."""
-        id_, jid = os.urandom(16).hex().upper(), self.outbox.resolve(to)
-        offer = Node(
-            "offer",
-            {"call-id": id_, "call-creator": self.device.lid},
-            [node("audio", enc="opus", rate=16000), node("net", medium=3)],
-        )
-        self.network.handle(self.device, node("call", offer, to=jid, id=self.network.new_id()))
-        return id_
+    def call(self, to: str, video: bool = False) -> str:
+        """Ring a person or a group.  Returns the call's id; raises NotOnWhatsApp."""
+        return self.calls.ring(self.outbox.resolve(to), video)

@@ -178,3 +178,15 @@ async def test_everything_about_the_network_is_shown(call: Caller) -> None:
     }
     await call("presence", phone=ALICE, online=True)
     assert (await call("state"))["accounts"][ALICE]["0"]["online"] is True
+
+
+async def test_a_call_rings_at_people_and_groups_until_it_is_hung_up(call: Caller) -> None:
+    group = (await call("create_group", phone=ALICE, subject="Team", members=[BOB]))["jid"]
+    ids = [(await call("call", phone=ALICE, to=to, video=True))["id"] for to in (BOB, group)]
+    assert [(c["id"], c["outgoing"], c["video"]) for c in await call("calls", phone=BOB)] == [
+        (id_, False, True) for id_ in ids
+    ]
+    await call("hang_up", phone=ALICE, id=ids[0], reason="timeout")
+    for phone in (ALICE, BOB):
+        assert [c["status"] for c in await call("calls", phone=phone)] == ["ended", "ringing"]
+    assert await call.refusal("hang_up", phone=BOB, id=ids[1]) == (404, "call_not_found")
