@@ -33,6 +33,7 @@ log = structlog.get_logger(__name__)
 PROBATION_SECONDS = 5.0  # online; what waited at WhatsApp has been delivered by then
 LONGEST_TRIAL_SECONDS = 20.0  # a number that does not come online holds others back no longer
 FEW, ALONE = 2, 3  # crashes from which on few are tried at a time, and one
+PATIENCE = timedelta(seconds=15)  # for a worker that holds nothing: a dead one is back by then
 _AT_ONCE = 8
 _GROWTH, _LONGEST = 4, timedelta(hours=6)
 _FORGOTTEN = timedelta(days=1)  # after a quarantine the next one is the first again
@@ -48,8 +49,7 @@ class Candidate(NamedTuple):
     @property
     def overdue(self) -> bool:
         """No worker was empty for so long that it is tried beside others."""
-        patience = timedelta(seconds=settings.SESSION_QUARANTINE_SECONDS)
-        return self.crashed_at is None or timezone.now() - self.crashed_at >= patience
+        return self.crashed_at is None or timezone.now() - self.crashed_at >= PATIENCE
 
 
 def admitted(free: Sequence[Candidate], held: int, on_trial: Sequence[int]) -> list[str]:
