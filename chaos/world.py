@@ -53,6 +53,7 @@ def environ(plan: Plan) -> dict[str, str]:
     return {
         "DATABASE_URL": "embedded",
         "SESSION_WORKERS": str(plan.workers),
+        "WHATSAPP_WORKERS": "0",
         "LEASE_SECONDS": str(LEASE_SECONDS),
     }
 

@@ -92,6 +92,6 @@ def check_workers() -> dict[str, Any]:
     alive = set(Worker.objects.live().values_list("network", flat=True))
     needed = set(Instance.objects.filter(wanted=Wanted.CONNECTED).values_list("network", flat=True).distinct())
     if settings.SANDBOX_ENABLED:
-        needed |= {Network.SANDBOX, Network.WHATSAPP}
+        needed.add(Network.SANDBOX)
     missing = sorted(needed - alive)
     return part(not missing, f"No session worker for: {', '.join(missing)}." if missing else "")

@@ -35,6 +35,7 @@ SETTINGS = {
     "SESSION_WORKERS": Setting(
         1, "Session workers of the sandbox network; `0` also leaves out the sandbox itself.", 0, 64
     ),
+    "WHATSAPP_WORKERS": Setting(1, "Session workers of WhatsApp's own network.", 0, 64),
     "TASK_THREADS": Setting(8, "Threads of the task worker.", 1, 256),
 }
 
@@ -51,6 +52,7 @@ class Options:
     port: int
     web_workers: int
     session_workers: int
+    whatsapp_workers: int
     task_threads: int
     redis_url: str
     database_url: str
@@ -69,6 +71,7 @@ class Options:
             port=_number(environ, "PORT"),
             web_workers=_number(environ, "WEB_WORKERS"),
             session_workers=_number(environ, "SESSION_WORKERS"),
+            whatsapp_workers=_number(environ, "WHATSAPP_WORKERS"),
             task_threads=_number(environ, "TASK_THREADS"),
             redis_url=environ.get("REDIS_URL", ""),
             database_url="" if database_url == EMBEDDED else database_url,

@@ -126,7 +126,8 @@ class Stack:
         for service in services:
             await self._start_service(service)
         seed = await self._prepare()
-        self._start(programs.sessions("whatsapp", 1, lambda: {"NEONIZE_BOT_TAG": "off"}))
+        for number in range(1, self.options.whatsapp_workers + 1):
+            self._start(programs.sessions("whatsapp", number, lambda: {"NEONIZE_BOT_TAG": "off"}))
         for program in (programs.web(), programs.live(), programs.tasks(), programs.beat()):
             self._start(program)
         if sandbox:

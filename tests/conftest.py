@@ -16,11 +16,14 @@ __all__ = ["sandbox", "sandbox_process"]
 def stack() -> Iterator[RunningStack]:
     """The product, started once for all tests that leave it as they found it; a PostgreSQL is its own, to be killed.
 
-    What a receiver of webhooks refuses is sent again sooner than it would be elsewhere.
+    What a receiver of webhooks refuses is sent again sooner than it would be elsewhere. With SQLite it is as small as
+    it can be.
     """
     environ = {"WEBHOOK_RETRY_SECONDS": "1,1,1,1,1,1,2,2,2,2,3,3,3,5,5,5"}
     if os.environ.get("DATABASE_URL", "").startswith("postgres"):
         environ["DATABASE_URL"] = "embedded"
+    else:
+        environ |= {"WEB_WORKERS": "1", "WHATSAPP_WORKERS": "0"}
     with RunningStack(environ) as stack:
         yield stack
 

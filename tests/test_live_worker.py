@@ -12,6 +12,12 @@ from tests.product import Api
 pytestmark = [pytest.mark.end_to_end, pytest.mark.only_with("postgres")]
 
 
+@pytest.fixture(autouse=True)
+def _there(stack: RunningStack) -> None:
+    if "sessions-whatsapp-1" not in stack.processes():
+        pytest.skip("started with PostgreSQL only")
+
+
 def _environ(pid: int) -> dict[str, str]:
     entries = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
     return dict(entry.split("=", 1) for entry in entries if "=" in entry)

@@ -17,7 +17,7 @@ from tests.product import Api, wait_for
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.only_with("sqlite")]
 MARK = "PLANTED"
-PROCESSES = ("web", "live", "tasks", "sessions-sandbox-1", "sessions-whatsapp-1")  # beat has nothing to say
+PROCESSES = ("web", "live", "tasks", "sessions-sandbox-1")  # beat has nothing to say
 
 
 @pytest.fixture

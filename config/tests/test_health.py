@@ -77,7 +77,7 @@ def test_a_sandbox_that_does_not_answer_is_told(client: Client, settings: Settin
     settings.SANDBOX_ENABLED, settings.SANDBOX_CONTROL = True, "/nowhere/sandbox.sock"
     found = parts(client, 503)
     assert found["sandbox"] == {"ok": False, "detail": "The sandbox network is not available now."}
-    assert found["session_workers"]["detail"] == "No session worker for: sandbox, whatsapp."
+    assert found["session_workers"]["detail"] == "No session worker for: sandbox."
 
 
 @pytest.mark.only_with("sqlite")
