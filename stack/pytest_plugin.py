@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -19,7 +18,6 @@ import pytest
 from stack.paths import Paths
 from stack.services import Postgres, ServiceError, Valkey, running
 
-_REFUSAL = re.compile(r"_(refused|bad|wrong|cannot|pointed)(_|$)")
 _OURS = "WHATSAPP_API_TESTS_SET"  # the variables that were not given
 _stop = contextlib.ExitStack()
 
@@ -82,7 +80,8 @@ def _start(stack: str, *, servers: bool) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """With ``--part``, leave out what belongs to the other part, and what is to run with the other database only.
 
-    What is wrong with an input is found before a database is asked: PostgreSQL gets the first case of a refusal.
+    What differs between the cases of a test is mostly what comes in, not what is asked of the database: PostgreSQL gets
+    the first case of each of the apps' own tests, and all of what is marked ``every_case``.
     """
     part, stack = config.getoption("part"), config.getoption("stack")
     if part is None:
@@ -111,14 +110,14 @@ def _database(item: pytest.Item) -> str:
         return str(marker.args[0])
     fixtures = {"db", "transactional_db"} & set(getattr(item, "fixturenames", ()))
     touches = fixtures or item.get_closest_marker("django_db") or _part(item) != "apps"
-    if _part(item) == "apps" and _is_further_refusal(item):
+    if _part(item) == "apps" and _is_further_case(item) and not item.get_closest_marker("every_case"):
         return "sqlite"
     return "" if touches else "sqlite"  # pytest-django keeps such a test from any database
 
 
-def _is_further_refusal(item: pytest.Item) -> bool:
+def _is_further_case(item: pytest.Item) -> bool:
     cases = getattr(item, "callspec", None)
-    return cases is not None and any(cases.indices.values()) and bool(_REFUSAL.search(item.originalname))  # type: ignore[attr-defined]
+    return cases is not None and any(cases.indices.values())
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -174,6 +174,7 @@ def test_the_number_of_queries_does_not_grow_with_the_rows(
     assert len(many) == len(few), [query["sql"] for query in many]
 
 
+@pytest.mark.every_case
 @pytest.mark.parametrize("model", PAGES, ids=lambda model: model._meta.label)
 def test_the_search_box_takes_words_and_ids(operator: Client, tenant: Tenant, model: type[models.Model]) -> None:
     page = admin.site._registry[model]

@@ -15,7 +15,7 @@ from config import context
 from config.context import Origin
 from conftest import Person, assert_problem
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.every_case]
 
 
 @pytest.fixture

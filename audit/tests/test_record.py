@@ -17,7 +17,7 @@ from config import context
 from config.context import Origin
 from config.ids import new_id
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.every_case]
 
 
 def test_an_entry_says_who_did_what_from_where() -> None:

@@ -29,6 +29,7 @@ from conftest import Person, assert_problem
 from instances.models import Instance
 from webhooks.models import Endpoint
 
+pytestmark = pytest.mark.every_case
 NEW = {"name": "Support", "network": "sandbox"}
 CLAIM = Claim("org:test", "k", "f" * 64)
 _tags = itertools.count()

@@ -21,6 +21,9 @@ MakeInstance = Callable[..., Instance]
 MakeWorker = Callable[..., Worker]
 
 
+pytestmark = pytest.mark.every_case
+
+
 def expire(instance: Instance) -> None:
     Instance.objects.filter(pk=instance.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
 

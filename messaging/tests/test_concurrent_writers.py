@@ -23,6 +23,7 @@ from messaging.tests.test_quota import limit, used
 from subscriptions.models import DailyUsage
 from webhooks.models import Event
 
+pytestmark = pytest.mark.every_case
 WRITERS = 50
 
 

@@ -9,7 +9,7 @@ from conftest import Person, assert_problem
 from instances.models import Instance
 from messaging.models import Contact, Message
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.every_case]
 MakeMessage = Callable[..., Message]
 UNKNOWN = "msg_01h455vb4pex5vsknk084sn02q"
 

@@ -15,7 +15,7 @@ from messaging.finding.searchable import text_of, words_of
 from messaging.models import Message
 from messaging.tests.test_list_messages import listed
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.every_case]
 Make = Callable[..., Message]
 
 

@@ -15,6 +15,7 @@ addopts = -p no:django -p no:asyncio -p no:schemathesis -p no:hypothesispytest -
 markers =
     end_to_end
     only_with(database)
+    every_case
 """
 TESTS = """
 import pytest
@@ -31,8 +32,13 @@ def db():
     pass
 
 @pytest.mark.parametrize("case", range(3))
-def test_what_is_wrong_is_refused(db, request, case):
+def test_some_cases(db, request, case):
     assert case == 0 or request.config.getoption("stack") == "sqlite"
+
+@pytest.mark.every_case
+@pytest.mark.parametrize("case", range(2))
+def test_all_cases(db, case):
+    pass
 
 @pytest.mark.only_with("postgres")
 def test_that_fails():
@@ -54,7 +60,7 @@ def test_each_test_runs_where_it_belongs_and_one_failure_is_one_of_all(
     assert both.main(["-n0", f"-c={tmp_path / 'pytest.ini'}", str(path)]) == 1
     said = capfd.readouterr().out
     assert said.count("##### ") == 5
-    assert "1 failed, 1 passed, 4 deselected" in said  # of the cases of a refusal PostgreSQL gets the first
+    assert "1 failed, 3 passed, 4 deselected" in said  # of the cases PostgreSQL gets the first
     assert said.endswith(
         "apps with postgres: FAILED (1)\napps with sqlite: passed\nkills with postgres: has none of these tests\n"
         "product with postgres: passed\nproduct,kills with sqlite: passed\n"

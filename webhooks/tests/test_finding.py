@@ -15,6 +15,7 @@ from instances.models import Instance
 from webhooks.events import append
 from webhooks.models import Attempt, Delivery, Endpoint
 
+pytestmark = pytest.mark.every_case
 NOW = datetime(2026, 5, 5, 12, tzinfo=UTC)
 
 
