@@ -50,7 +50,7 @@ def test_a_burst_is_received_although_a_process_is_killed(
     wait_until_answered(acme)
     last = str(control("send_text", phone=carla, to=number, text="the last one")["id"])
 
-    wait_for(lambda: _received(acme, instance)[last], 60, lambda: acme.get(f"/instances/{instance}"))
+    wait_for(lambda: _received(acme, instance)[last], 120, lambda: acme.get(f"/instances/{instance}"))
     deadline = time.monotonic() + 5
     while set(sent) - set(_received(acme, instance)) and time.monotonic() < deadline:
         time.sleep(0.5)  # what was not confirmed is delivered again
