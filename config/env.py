@@ -166,6 +166,19 @@ _read.section("WhatsApp numbers")
 SESSION_STORE_DIR = _read.path(
     "SESSION_STORE_DIR", "{VAR_DIR}/sessions", "WhatsApp's session keys, in clear: who has them has the numbers."
 )
+KEY_STORE_URL = _read.postgres(
+    "KEY_STORE_URL",
+    "Keep those keys in this PostgreSQL database instead, through a pooler; without one in a file for each number. For "
+    "new links: `manage.py move_keys` moves the others.",
+)
+SANDBOX_KEY_STORE_URL = _read.postgres(
+    "SANDBOX_KEY_STORE_URL", "The same for numbers of the sandbox: another database."
+)
+KEY_STORE_SHARED = _read.switch(
+    "KEY_STORE_SHARED",
+    False,
+    "Allow one of them to be the application's own database, whose backups would then hold keys.",
+)
 SESSION_CAPACITY = _read.number("SESSION_CAPACITY", 100, 1, 1000, "Numbers that one session worker holds.")
 LEASE_SECONDS = _read.number("LEASE_SECONDS", 15, 3, 300, "A number whose worker died is taken over after this time.")
 SESSION_CONNECTS_PER_SECOND = _read.number(

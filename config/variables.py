@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 import environ
 from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
 
 T = TypeVar("T")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -265,6 +267,20 @@ class Reader:
             return text
 
         return self._value(name, default, "an address with postgres:// or sqlite://", help_, parse, secret=True)
+
+    def postgres(self, name: str, help_: str) -> str:
+        """An address that libpq reads as a database of PostgreSQL's, or nothing."""
+
+        def parse(text: str) -> str:
+            if text and not text.startswith(("postgres://", "postgresql://")):
+                raise ValueError
+            try:
+                conninfo_to_dict(text)
+            except ProgrammingError as error:
+                raise ValueError from error
+            return text
+
+        return self._value(name, "", "an address with postgres://, or nothing", help_, parse, secret=True)
 
 
 def _split(text: str) -> list[str]:

@@ -17,6 +17,13 @@ class Network(models.TextChoices):
     WHATSAPP = "whatsapp", "WhatsApp"
 
 
+class KeyStore(models.TextChoices):
+    """Where the keys of a link are."""
+
+    FILE = "file"
+    POSTGRES = "postgres", "PostgreSQL"
+
+
 class WorkerQuerySet(models.QuerySet["Worker"]):
     def live(self) -> WorkerQuerySet:
         """Those that gave a sign of life within the time of a lease; an older one holds nothing any more."""
@@ -85,6 +92,13 @@ class Instance(models.Model):
     device_jid = models.CharField(max_length=100, null=True, help_text="The linked device, as the store knows it")
     phone = models.CharField(max_length=20, null=True)
     lid = models.CharField(max_length=50, null=True)
+
+    key_store = models.CharField(
+        max_length=10,
+        choices=KeyStore.choices,
+        default=KeyStore.FILE,
+        help_text="Where the keys of the link are; only this store may be opened",
+    )
 
     link_phone = models.CharField(max_length=20, null=True, help_text="Asked for a pairing code for this number")
     qr_code = models.CharField(max_length=500, null=True)

@@ -110,6 +110,9 @@ REASONS: dict[str, Reason] = {
     ),
     "deleted": Reason("The instance is being deleted.", ""),
     "unlinked": Reason("The link was removed on the phone.", "Call connect and scan again."),
+    "key_store_unreachable": Reason(
+        "The store that has the number's keys cannot be reached.", "Nothing: it is tried again."
+    ),
     "store_lost": Reason("The session's keys are not in the store any more.", "Call connect and scan again."),
     "used_elsewhere": Reason("Another client took over this link.", "Stop that client, then call connect."),
     "temporary_ban": Reason("WhatsApp has banned the number for some time.", "Wait for the end, then call connect."),

@@ -12,8 +12,10 @@ from celery.concurrency.thread import TaskPool
 from celery.worker import state
 from django.core.exceptions import ImproperlyConfigured
 
+from instances import keystores
 from instances.holding import current
 from instances.models import Network
+from instances.whatsapp.keydatabase import KeyStoreUnusable
 
 log = structlog.get_logger(__name__)
 _TASKS_SECONDS = 20.0
@@ -22,6 +24,7 @@ _SWITCH_SECONDS = 0.0005
 
 
 class SessionHolder(bootsteps.StartStopStep):
+    holder: Any = None
     requires = ("celery.worker.components:Pool",)
 
     def __init__(self, worker: Any, hold_sessions: bool = False, network: str | None = None, **options: Any) -> None:
@@ -42,6 +45,10 @@ class SessionHolder(bootsteps.StartStopStep):
     def start(self, worker: Any) -> None:
         from instances.holding.holder import Holder
 
+        try:
+            keystores.prepare(self.network)
+        except KeyStoreUnusable as error:
+            raise ImproperlyConfigured(str(error)) from error
         sys.setswitchinterval(_SWITCH_SECONDS)
         current.holder = self.holder = Holder(self.node, self.network, self.queue)
         self.holder.start()
@@ -53,4 +60,5 @@ class SessionHolder(bootsteps.StartStopStep):
         while state.active_requests and time.monotonic() < deadline:
             time.sleep(0.02)
         current.holder = None
-        self.holder.stop()
+        if self.holder:
+            self.holder.stop()

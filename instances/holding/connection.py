@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
 import time
@@ -15,27 +16,28 @@ import structlog
 from django.conf import settings as of_installation
 
 from config import metrics
-from instances import proxies, settings
+from instances import keystores, proxies, settings
 from instances.holding.attachments import attach
 from instances.holding.commands import Commands
 from instances.holding.fence import Fence
 from instances.holding.hand_over import as_holder_sees_it
 from instances.holding.handlers import Degraded, Unlinked
 from instances.holding.intake import Intake
-from instances.holding.linking import Link, is_of_network, link_place
+from instances.holding.keywatch import KEYS
+from instances.holding.linking import Link, is_of_keys, is_of_network, link_place
 from instances.holding.probation import Probation
 from instances.holding.replaying import replay_own
 from instances.holding.starts import STARTS
 from instances.holding.watchdog import Watchdog
 from instances.holding.writer import LeaseLost, Writer
-from instances.models import Instance
+from instances.models import Instance, KeyStore
 from instances.states import ENDED, State, Wanted
 from instances.whatsapp.client import Client
 from instances.whatsapp.failures import SendFailed
 from instances.whatsapp.files import Place
 from instances.whatsapp.jids import Jid, parse
 from instances.whatsapp.news import GroupInfo, News, Sent, StateChange
-from instances.whatsapp.store import Store
+from instances.whatsapp.store import StoreFailed
 from instances.whatsapp.translating import KEEP_ALIVE, KEEP_ALIVE_LOST, STATES, STREAM_ERROR, codes, translate
 
 log = structlog.get_logger(__name__)
@@ -52,7 +54,8 @@ class Connection:
     def __init__(self, instance: Instance, writer: Writer, fence: Fence) -> None:
         self.instance_id, self.network, self.epoch = instance.id, instance.network, instance.epoch
         self.fence = fence
-        self.store = Store(instance.id)
+        self.store = keystores.store_of(instance)
+        self._keys_shared = self.store.kind == KeyStore.POSTGRES
         wanted = settings.of(instance)
         self._codes = codes(history=wanted.history.days > 0, typing=wanted.receive.typing)
         self._device_jid, self._link_phone = instance.device_jid, instance.link_phone
@@ -120,7 +123,8 @@ class Connection:
             intake.wait(deadline)
         self._end_thread(deadline)
         if self.ended and not self._device_jid:
-            self.store.erase()
+            with contextlib.suppress(StoreFailed):  # the next link erases it
+                self.store.erase()
 
     def unlink(self, deadline: float) -> None:
         """Remove the link at WhatsApp, end in order, and delete the keys, whether WhatsApp answered or not."""
@@ -242,6 +246,18 @@ class Connection:
         self._hang_up(client, time.monotonic() + _DRAIN_SECONDS)
         client.stop()
 
+    # --- for the watch of the key database ----------------------------------------------------
+
+    def leave_for_keys(self) -> None:
+        client = self._client
+        if not self._keys_shared or client is None or self._stopping.is_set():
+            return
+        self._online, self._end = False, StateChange(State.RECONNECTING, "key_store_unreachable")
+        metrics.RECONNECTS.inc("key_store_unreachable")
+        self.write(self._end)
+        self._hang_up(client, time.monotonic() + _DRAIN_SECONDS)
+        client.stop()
+
     # --- the number's own thread ------------------------------------------------------------
 
     def _run(self) -> None:
@@ -256,7 +272,10 @@ class Connection:
                     continue
                 if not STARTS.wait(self._stopping):
                     break
-                self._connect_once()
+                try:
+                    self._connect_once()
+                except StoreFailed as error:
+                    self._miss_keys(str(error))
                 if self._end is not None and self._end.state in ENDED:
                     break
                 self._wait()
@@ -281,10 +300,9 @@ class Connection:
         while not self._stopping.is_set():
             self._link = Link(self.store, self.write, self._on_event, self._link_phone, self._device_name, self._proxy)
             end = self._link.run(self._stopping)
-            refused, self._link = self._link.refused, None
+            refused, device_jid, self._link = self._link.refused, self._link.device_jid, None
             if end is None:
-                device = self.store.device()
-                self._device_jid = device[0] if device else None
+                self._device_jid = device_jid
                 if refused:  # it goes online only to be logged out
                     self._attachments = []
                 return True
@@ -328,17 +346,27 @@ class Connection:
             client.stop()
         if self._stopping.is_set() or self._end is not None:
             return
+        if is_of_keys(ended):
+            self._miss_keys(ended)
+            return
         reason = "engine_error"
         if is_of_network(ended):
             reason = "proxy_unreachable" if self._proxy else "network_unreachable"
         metrics.RECONNECTS.inc(reason)
         self._write(StateChange(State.RECONNECTING, reason, proxies.scrubbed(ended, self._proxy)))
 
+    def _miss_keys(self, error: str) -> None:
+        log.warning("key_store_failed", error=error)
+        self._end = None
+        self._write(StateChange(State.RECONNECTING, "key_store_unreachable"))
+
     def _wait(self) -> None:
         """Pause before the next attempt; each one leaks handles in the library, so they become rarer."""
         if self._online_since and time.monotonic() - self._online_since > _LASTING_SECONDS:
             self._pause = _FIRST_PAUSE_SECONDS
         self._online_since = 0.0
+        if self._keys_shared:
+            KEYS.wait(self._stopping)
         self._paused.wait(self._pause * random.uniform(0.8, 1.2))  # noqa: S311 (jitter is no secret)
         self._pause = min(self._pause * 2, _LONGEST_PAUSE_SECONDS)
 

@@ -12,7 +12,7 @@ from config.timestamps import iso
 from instances.holding import attachments
 from instances.holding.writer import Handler, Item, Written
 from instances.linking import in_use, note_linked, other_holder
-from instances.models import Instance
+from instances.models import Instance, KeyStore
 from instances.services import change_state, draft, record_act
 from instances.states import TRANSITIONS, State, Wanted
 from instances.whatsapp.news import StateChange
@@ -35,6 +35,7 @@ class Linked:
     device_jid: str
     phone: str
     lid: str | None
+    key_store: str = KeyStore.FILE
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,12 @@ def _refuse(instance: Instance, linked: Linked, other: Instance) -> list[Draft]:
     """Have the new link removed; the number that the instance had, if any, stays its own."""
     code, detail = in_use(instance, other)
     record_act(instance, "link_refused", reason=code)
-    unlinking = {"device_jid": linked.device_jid, "link_phone": None, "wanted": Wanted.LOGGED_OUT}
+    unlinking = {
+        "device_jid": linked.device_jid,
+        "key_store": linked.key_store,
+        "link_phone": None,
+        "wanted": Wanted.LOGGED_OUT,
+    }
     return change_state(instance, State.STOPPED, code, detail, **unlinking)
 
 
@@ -132,6 +138,7 @@ def _take_number(instance: Instance, linked: Linked) -> list[Draft]:
     instance.link_phone = None
     instance.save(update_fields=["link_phone"])
     numbers: dict[str, Any] = {"device_jid": linked.device_jid, "phone": linked.phone, "lid": linked.lid}
+    numbers["key_store"] = linked.key_store
     # A new link is another session: nothing is known against it.
     numbers |= {"crashes": 0, "quarantines": 0, "quarantined_until": None, "probation_since": timezone.now()}
     if instance.wanted == Wanted.STOPPED:  # stopped in the moment of the scan: the link is kept for later

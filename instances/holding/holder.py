@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 
 from config import metrics
-from instances import commands, wakeup
+from instances import commands, keystores, wakeup
 from instances.holding import attachments, deaths, lease
 from instances.holding.balance import Balance
 from instances.holding.commands import Command
@@ -22,6 +22,7 @@ from instances.holding.connection import Connection
 from instances.holding.ending import end_all
 from instances.holding.fence import Fence, clock
 from instances.holding.handlers import HANDLERS, Release
+from instances.holding.keywatch import KEYS
 from instances.holding.load import Meter, allow_descriptors, leaked
 from instances.holding.replaying import replay_abandoned
 from instances.holding.writer import Writer, handlers
@@ -67,6 +68,8 @@ class Holder:
         self._thread.start()
         self._fence.start()
         self._replays.start()
+        if settings.KEY_STORE_URLS[self.worker.network]:
+            KEYS.start(keystores.database_of(self.worker.network), lambda: list(self._numbers.values()))
 
     def wake(self, instance_ids: list[str]) -> None:
         """Look at these instances now; none means: look for numbers to claim."""
@@ -93,6 +96,7 @@ class Holder:
         end_all(self.worker, self._numbers, self._renew_if_due, self._release, seconds)
         self._writer.close()
         self._stopped.set()
+        KEYS.stop()
         network = self.worker.network
         lease.leave(self.worker)
         connection.close()

@@ -1,11 +1,11 @@
 """Links one number: a process of its own, because a failed link never returns and leaks.
 
-    python -m instances.holding.linker STORE_NAME
+    python -m instances.holding.linker
 
 Writes JSON lines: ``{"qr", "seconds"}``, ``{"pairing_code"}``, ``{"status"}``, ``{"event", "raw"}`` (base64:
 what arrives between the link and its hand-over), ``{"paired"}`` (the device's JID), ``{"done"}``, ``{"error"}``.
-Reads JSON lines: first ``{"device_name", "proxy"}``, then ``{"pair_phone"}`` asks for a pairing code. The end of its
-input ends it. The proxy may hold a password, which a command line would show.
+Reads JSON lines: first ``{"store", "device_name", "proxy"}``, then ``{"pair_phone"}`` asks for a pairing code. The
+end of its input ends it. The store's name and the proxy may hold passwords, which a command line would show.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ def _announces_history(raw: bytes) -> bool:
 
 
 class Linker:
-    def __init__(self, store_name: str, options: dict[str, Any]) -> None:
+    def __init__(self, store: str, **options: Any) -> None:
         codes = frozenset({_PAIRED, _CONNECTED, _HISTORY, _MESSAGE, _RECEIPT})
-        self.client = Client(store_name, None, codes, self._event, self._qr, lambda text: say(status=text), **options)
+        self.client = Client(store, None, codes, self._event, self._qr, lambda text: say(status=text), **options)
         self._showing = threading.Event()
         self._last = time.monotonic()
         self._announced = 0  # parts of the history that are being downloaded
@@ -99,4 +99,4 @@ class Linker:
 
 if __name__ == "__main__":
     if first := sys.stdin.readline():
-        Linker(sys.argv[1], json.loads(first)).run()
+        Linker(**json.loads(first)).run()

@@ -24,10 +24,11 @@ from instances.holding.handlers import Linked, ShowPairingCode, ShowQr
 from instances.states import State
 from instances.whatsapp.jids import parse
 from instances.whatsapp.news import StateChange
-from instances.whatsapp.store import Store
+from instances.whatsapp.store import Store, StoreFailed
 
 log = structlog.get_logger(__name__)
 ATTEMPT_SECONDS = 170  # the library shows codes for 160 s and then says nothing more
+_STORE_SECONDS = 30.0  # that the key database may be away when a number was linked
 _STARTING = threading.BoundedSemaphore(2)  # starting one costs half a second of a core
 _FAILED = ("error", "err-client-outdated", "err-unexpected-state", "err-scanned-without-multidevice", "passkey-request")
 
@@ -48,6 +49,11 @@ def link_place(stopping: threading.Event) -> Iterator[None]:
     finally:
         if taken:
             _places().release()
+
+
+def is_of_keys(error: str) -> bool:
+    """True when the library could not open its store; the text may hold addresses of this installation."""
+    return error.startswith(("failed to upgrade database", "failed to open database", "failed to scan session"))
 
 
 def is_of_network(error: str) -> bool:
@@ -74,19 +80,27 @@ class Link:
         self._write = lambda value: write(value).result()
         self._phone, self._device_name, self._proxy = phone, device_name, proxy
         self.refused = False
+        self.device_jid: str | None = None  # once it is linked
         self._lines: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._process: subprocess.Popen[str] | None = None
 
     def run(self, stopping: threading.Event) -> StateChange | None:
         try:
+            return self._run(stopping)
+        except StoreFailed as error:
+            log.warning("key_store_failed", error=str(error))
+            return StateChange(State.RECONNECTING, "key_store_unreachable")
+
+    def _run(self, stopping: threading.Event) -> StateChange | None:
+        try:
             proxy = proxies.pinned(self._proxy) if self._proxy else None
         except proxies.ProxyUnusable as error:
             return StateChange(State.RECONNECTING, "proxy_unreachable", str(error))
         self._store.prepare()
-        self._store.erase()
+        self._store.erase()  # what a link left that broke off
         with _STARTING:
             self._process = self._start()
-            self._say(device_name=self._device_name, proxy=proxy)
+            self._say(store=self._store.name, device_name=self._device_name, proxy=proxy)
             first = self._next(20, stopping)
         end: StateChange | None = StateChange(State.STOPPED, "link_failed")
         try:
@@ -110,7 +124,7 @@ class Link:
 
     def _start(self) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-m", "instances.holding.linker", self._store.name],
+            [sys.executable, "-m", "instances.holding.linker"],
             cwd=settings.BASE_DIR,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -150,23 +164,37 @@ class Link:
             elif "event" in line:
                 self._event(line["event"], base64.b64decode(line["raw"]))
             elif "done" in line:
-                return self._linked()
+                return self._linked(stopping)
             elif "error" in line or line.get("status") in _FAILED:
                 # Once paired the keys are in the store, whatever became of the process.
-                return self._linked() if paired else self._failed(line.get("error") or line["status"])
+                return self._linked(stopping) if paired else self._failed(line.get("error") or line["status"])
             line = self._next(deadline - time.monotonic(), stopping)
-        return self._linked() if paired else StateChange(State.STOPPED, "link_timeout")
+        return self._linked(stopping) if paired else StateChange(State.STOPPED, "link_timeout")
 
-    def _linked(self) -> StateChange | None:
-        device = self._store.device()
+    def _linked(self, stopping: threading.Event) -> StateChange | None:
+        device = self._device(stopping)
         if device is None:
             return StateChange(State.STOPPED, "link_failed", "the store holds no device")
         self._store.watch_order()
         jid, lid = parse(device[0]), parse(device[1]).bare if device[1] else None
-        self.refused = not self._write(Linked(device[0], jid.user, str(lid) if lid else None))
+        self.device_jid = device[0]
+        self.refused = not self._write(Linked(device[0], jid.user, str(lid) if lid else None, self._store.kind))
         return None
 
+    def _device(self, stopping: threading.Event) -> tuple[str, str | None] | None:
+        """The phone was scanned: a store that is away for a moment must not cost the link."""
+        until = time.monotonic() + _STORE_SECONDS
+        while True:
+            try:
+                return self._store.device()
+            except StoreFailed:
+                if time.monotonic() > until or stopping.wait(1.0):
+                    raise
+
     def _failed(self, error: str) -> StateChange:
+        if is_of_keys(error):
+            log.warning("key_store_failed", error=error)
+            return StateChange(State.RECONNECTING, "key_store_unreachable")
         words = proxies.scrubbed(error, self._proxy)
         if is_of_network(error):
             reason = "proxy_unreachable" if self._proxy else "network_unreachable"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 
-from instances.whatsapp.store import Store
+from instances.whatsapp.filestore import FileStore
 
 DEVICE = "15550100001:3@s.whatsapp.net"
 _TABLES = """
@@ -51,7 +51,7 @@ CREATE TABLE whatsmeow_contacts (
 class Library:
     """Writes what the client library would, in the statements it uses."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: FileStore) -> None:
         self.store = store
 
     def _run(self, statement: str, *values: object) -> None:

@@ -7,19 +7,19 @@ from pytest_django import Settings
 
 from config.ids import new_id
 from instances.tests.library_store import Library
-from instances.whatsapp.store import Store
+from instances.whatsapp.filestore import FileStore
 
 ADA, BEN, CLEO = (f"1555010000{number}@s.whatsapp.net" for number in (2, 3, 4))
 
 
 @pytest.fixture
-def store(tmp_path: Path, settings: Settings) -> Store:
+def store(tmp_path: Path, settings: Settings) -> FileStore:
     settings.SESSION_STORE_DIR = tmp_path / "sessions"
-    return Store(new_id("ins"))
+    return FileStore(new_id("ins"))
 
 
 @pytest.fixture
-def library(store: Store) -> Library:
+def library(store: FileStore) -> Library:
     """Ada and Ben are in the address book, of Cleo only the name that she gives herself is known."""
     found = Library(store)
     found.make_tables()
@@ -33,7 +33,7 @@ def library(store: Store) -> Library:
 STRANGER = "15550100009@s.whatsapp.net"
 
 
-def test_a_status_goes_to_the_chosen_and_then_all_is_as_before(store: Store, library: Library) -> None:
+def test_a_status_goes_to_the_chosen_and_then_all_is_as_before(store: FileStore, library: Library) -> None:
     before = library.contacts()
     store.narrow_audience([BEN, CLEO, STRANGER])
     assert library.status_recipients() == {BEN, CLEO, STRANGER}
@@ -43,7 +43,7 @@ def test_a_status_goes_to_the_chosen_and_then_all_is_as_before(store: Store, lib
 
 
 def test_after_a_crash_in_between_the_next_one_begins_from_the_whole_address_book(
-    store: Store, library: Library
+    store: FileStore, library: Library
 ) -> None:
     before = library.contacts()
     store.narrow_audience([BEN])
@@ -54,7 +54,7 @@ def test_after_a_crash_in_between_the_next_one_begins_from_the_whole_address_boo
     assert library.contacts() == before
 
 
-def test_what_the_library_writes_meanwhile_stays(store: Store, library: Library) -> None:
+def test_what_the_library_writes_meanwhile_stays(store: FileStore, library: Library) -> None:
     store.narrow_audience([STRANGER])
     library.name_contact(ADA, "Ada Lovelace")
     library.note_push_name(STRANGER, "dan")

@@ -1,33 +1,22 @@
-"""The client library's own database of one instance: a WAL SQLite file under SESSION_STORE_DIR.
+"""The client library's own store of one instance's link: where it is, and what we read and change in it.
 
-Beside the library's tables it has two of ours. ``gateway_order``, written by triggers in the library's own
-transactions, notes when the last message secret was stored and when Signal state last changed. Both happen in that
-order before a message leaves, so after a crash the pair tells whether the last message can have left
-(docs/decisions/0003-settling-doubt.md). ``gateway_contacts`` keeps names while a status goes to a chosen audience
-(docs/decisions/0012-audience-of-a-status.md).
+Beside the library's tables it has some of ours. They note, in the library's own transactions, when each message secret
+was stored and when Signal state last changed. Both happen in that order before a message leaves, so after a crash they
+tell whether the last message can have left (docs/decisions/0003-settling-doubt.md). Others keep names while a status
+goes to a chosen audience (docs/decisions/0012-audience-of-a-status.md).
 
-Nothing in this process opens the file: a process of its own does (``storefile``, which says why).
+There are two kinds: a file of its own for each instance (``filestore``), and rows in a PostgreSQL database that many
+instances share (``databasestore``). Which to choose: docs/key-store.md.
 """
 
 from __future__ import annotations
 
-import atexit
-import contextlib
-import json
-import subprocess
-import sys
-import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from enum import Enum
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from django.conf import settings
-
 from instances.whatsapp.jids import NEWSLETTER
-
-# The library appends "?_foreign_keys=on" to the name; the last parameter swallows it.
-_PARAMETERS = "?_journal_mode=WAL&_synchronous=NORMAL&_foreign_keys=on&_busy_timeout=15000&_x="
 
 
 class Trace(Enum):
@@ -50,94 +39,36 @@ class StoreFailed(Exception):
     """The store could not be read or changed; nothing was."""
 
 
-class _Keeper:
-    """The process that opens stores, one for this process; begun with the first call, and anew when it has ended."""
+class Store(ABC):
+    """The store of one instance. Its methods raise StoreFailed; each may be called again."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._process: subprocess.Popen[str] | None = None
-
-    def __call__(self, name: str, path: Path, *arguments: Any) -> Any:
-        """Call a function of ``storefile``, each of which may be called twice. Raises StoreFailed."""
-        question = json.dumps([name, str(path), *arguments]) + "\n"
-        with self._lock:
-            answer = json.loads(self._ask(question) or self._ask(question) or '{"error": "no answer"}')
-        if "error" in answer:
-            raise StoreFailed(f"{name}: {answer['error']}")
-        return answer["result"]
-
-    def _ask(self, question: str) -> str:
-        """The answer; empty when the process has ended."""
-        process = self._process = self._process or self._start()
-        assert process.stdin is not None
-        assert process.stdout is not None
-        with contextlib.suppress(OSError):
-            process.stdin.write(question)
-            process.stdin.flush()
-            if (line := process.stdout.readline()).endswith("\n"):
-                return line
-        self._end()
-        return ""
-
-    def _start(self) -> subprocess.Popen[str]:
-        atexit.register(self._end)
-        return subprocess.Popen(
-            [sys.executable, "-m", "instances.whatsapp.storefile"],
-            cwd=settings.BASE_DIR,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            process_group=0,  # a signal for the worker's group is not for it: the worker still asks while it ends
-        )
-
-    def _end(self) -> None:
-        atexit.unregister(self._end)
-        process, self._process = self._process, None
-        if process is None:
-            return
-        process.kill()
-        process.wait()
-        for pipe in filter(None, (process.stdin, process.stdout)):
-            with contextlib.suppress(OSError):  # what it did not take any more
-                pipe.close()
-
-
-_call = _Keeper()
-
-
-class Store:
-    """The file of one instance. Its methods raise StoreFailed."""
-
-    def __init__(self, instance_id: str) -> None:
-        self.path = Path(settings.SESSION_STORE_DIR) / f"{instance_id}.db"
+    kind: str  # as an instance's ``key_store``
 
     @property
+    @abstractmethod
     def name(self) -> str:
-        """What the library takes as the name of its database."""
-        return f"{self.path}{_PARAMETERS}"
+        """What the library takes as the name of its database. It may hold a password."""
 
+    @abstractmethod
     def prepare(self) -> None:
-        """Make the folder, readable by this user alone: the keys in it are in clear."""
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        """Make it possible to link a device into it."""
 
+    @abstractmethod
     def erase(self) -> None:
-        """Delete the file; the keys of a removed link are of no use."""
-        for suffix in ("", "-wal", "-shm"):
-            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+        """Delete all that belongs to the instance; the keys of a removed link are of no use."""
+
+    @abstractmethod
+    def device(self) -> tuple[str, str | None] | None:
+        """The linked device's JID and LID, or None when the store holds no link."""
 
     def has_device(self, device_jid: str) -> bool:
-        """False also for a missing file. To connect without the row would end the process."""
+        """False also for a missing store. To connect without the row would end the process."""
         device = self.device()
         return device is not None and device[0] == device_jid
 
-    def device(self) -> tuple[str, str | None] | None:
-        """The linked device's JID and LID, or None when the store holds no link."""
-        found = _call("device", self.path) if self.path.exists() else None
-        return (found[0], found[1]) if found else None
-
+    @abstractmethod
     def watch_order(self) -> None:
-        """Install the table and triggers of the order; idempotent. The library must have made its tables."""
-        _call("watch_order", self.path)
+        """Have the order of writes noted; idempotent. The library must have made its tables."""
 
     def trace(self, secret: bytes) -> Trail:
         """What became of the message with this secret.
@@ -148,7 +79,7 @@ class Store:
         """
         if self.device() is None:
             return Trail(Trace.POSSIBLE)
-        found = _call("trace", self.path, secret.hex())
+        found = self._places(secret)
         if found is None:
             return Trail(Trace.ABSENT)
         encrypted = not found["chat"].endswith(f"@{NEWSLETTER}")  # what channels get leaves no other trace
@@ -156,17 +87,24 @@ class Store:
             return Trail(Trace.NOT_ENCRYPTED, found["wa_id"], found["place"])
         return Trail(Trace.POSSIBLE, found["wa_id"], found["place"])
 
+    @abstractmethod
+    def _places(self, secret: bytes) -> dict[str, Any] | None:
+        """Where the message with a secret stands in the order of beginning; None if it was never begun.
+
+        ``{"wa_id", "chat", "place", "is_last", "secret": place, "signal": place}``.
+        """
+
+    @abstractmethod
     def forget_secret(self, secret: bytes) -> None:
         """Drop a settled message's secret, so that a second attempt is told apart from the first."""
-        _call("forget_secret", self.path, secret.hex())
 
+    @abstractmethod
     def narrow_audience(self, jids: Iterable[str]) -> None:
         """Leave only these people in the address book, until `restore_contacts`.
 
         The library sends a status to everybody who has a name in its address book.
         """
-        _call("narrow_audience", self.path, list(jids))
 
+    @abstractmethod
     def restore_contacts(self) -> None:
         """Put the address book back; names that came meanwhile stay. Idempotent, also after a crash in between."""
-        _call("restore_contacts", self.path)

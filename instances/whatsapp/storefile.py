@@ -76,11 +76,16 @@ def device(path: str) -> list[str | None] | None:
 def watch_order(path: str) -> None:
     """Install the table and triggers; idempotent. The library must have made its tables."""
     with _transaction(path) as connection:
-        connection.execute(_ORDER_TABLE)
-        connection.execute(_ORDER_ROWS)
-        for name, (act, table, what) in _TRIGGERS.items():
-            note = _NOTE.format(what=what)
-            connection.execute(f"CREATE TRIGGER IF NOT EXISTS {name} AFTER {act} ON {table} BEGIN {note}; END")
+        install_order(connection)
+
+
+def install_order(connection: sqlite3.Connection) -> None:
+    """The same in the caller's transaction."""
+    connection.execute(_ORDER_TABLE)
+    connection.execute(_ORDER_ROWS)
+    for name, (act, table, what) in _TRIGGERS.items():
+        note = _NOTE.format(what=what)
+        connection.execute(f"CREATE TRIGGER IF NOT EXISTS {name} AFTER {act} ON {table} BEGIN {note}; END")
 
 
 def trace(path: str, secret: str) -> dict[str, Any] | None:
@@ -104,7 +109,9 @@ def forget_secret(path: str, secret: str) -> None:
     """Drop the message secret (hex)."""
     if Path(path).exists():
         with _open(path) as connection:
-            connection.execute("DELETE FROM whatsmeow_message_secrets WHERE key = ?", [bytes.fromhex(secret)])
+            gone = connection.execute("DELETE FROM whatsmeow_message_secrets WHERE key = ?", [bytes.fromhex(secret)])
+            if gone.rowcount:  # its place must not be taken for that of the message before
+                connection.execute("UPDATE gateway_order SET place = 0 WHERE what = 'secret'")
 
 
 def narrow_audience(path: str, jids: list[str]) -> None:

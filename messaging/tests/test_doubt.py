@@ -10,7 +10,8 @@ from pytest_django import Settings
 
 from instances.models import Instance
 from instances.tests.library_store import Library
-from instances.whatsapp.store import Store, Trace
+from instances.whatsapp.filestore import FileStore
+from instances.whatsapp.store import Trace
 from messaging.models import Message
 from messaging.sending.doubt import settle
 from messaging.states import Status
@@ -19,13 +20,13 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def store(instance: Instance, tmp_path: Path, settings: Settings) -> Store:
+def store(instance: Instance, tmp_path: Path, settings: Settings) -> FileStore:
     settings.SESSION_STORE_DIR = tmp_path
-    return Store(instance.id)
+    return FileStore(instance.id)
 
 
 @pytest.fixture
-def library(store: Store) -> Library:
+def library(store: FileStore) -> Library:
     found = Library(store)
     found.make_tables()
     found.link()
@@ -45,40 +46,44 @@ def send(library: Library, row: Message, wa_id: str, *, encrypted: bool = True) 
         library.encrypt()
 
 
-def settled(store: Store, rows: list[Message]) -> list[tuple[str, str | None]]:
+def settled(store: FileStore, rows: list[Message]) -> list[tuple[str, str | None]]:
     outcomes = list(settle(store, rows))
     assert [outcome.message_id for outcome in outcomes] == [row.id for row in rows]
     return [(outcome.status, outcome.wa_id) for outcome in outcomes]
 
 
-def test_what_was_never_begun_is_queued_again(store: Store, library: Library, begun: list[Message]) -> None:
+def test_what_was_never_begun_is_queued_again(store: FileStore, library: Library, begun: list[Message]) -> None:
     assert settled(store, begun) == [("queued", None)] * 3
 
 
-def test_without_a_store_nobody_can_know(store: Store, begun: list[Message]) -> None:
+def test_without_a_store_nobody_can_know(store: FileStore, begun: list[Message]) -> None:
     assert settled(store, begun) == [("unconfirmed", None)] * 3
     assert not store.path.exists()
 
 
-def test_the_last_one_that_was_encrypted_is_in_doubt(store: Store, library: Library, begun: list[Message]) -> None:
+def test_the_last_one_that_was_encrypted_is_in_doubt(store: FileStore, library: Library, begun: list[Message]) -> None:
     send(library, begun[0], "A")
     assert settled(store, begun) == [("unconfirmed", "A"), ("queued", None), ("queued", None)]
 
 
-def test_the_one_before_the_last_has_been_acknowledged(store: Store, library: Library, begun: list[Message]) -> None:
+def test_the_one_before_the_last_has_been_acknowledged(
+    store: FileStore, library: Library, begun: list[Message]
+) -> None:
     send(library, begun[0], "A")
     send(library, begun[1], "B")
     assert settled(store, begun) == [("sent", "A"), ("unconfirmed", "B"), ("queued", None)]
 
 
-def test_the_last_one_that_was_not_encrypted_has_not_left(store: Store, library: Library, begun: list[Message]) -> None:
+def test_the_last_one_that_was_not_encrypted_has_not_left(
+    store: FileStore, library: Library, begun: list[Message]
+) -> None:
     send(library, begun[0], "A")
     send(library, begun[1], "B", encrypted=False)
     assert settled(store, begun) == [("sent", "A"), ("queued", None), ("queued", None)]
 
 
 def test_the_order_of_beginning_counts_and_not_that_of_the_ids(
-    store: Store, library: Library, begun: list[Message]
+    store: FileStore, library: Library, begun: list[Message]
 ) -> None:
     send(library, begun[1], "B")
     send(library, begun[2], "C")
@@ -86,7 +91,7 @@ def test_the_order_of_beginning_counts_and_not_that_of_the_ids(
     assert settled(store, begun) == [("unconfirmed", "A"), ("sent", "B"), ("sent", "C")]
 
 
-def test_a_doubt_says_what_it_is_about(store: Store, library: Library, begun: list[Message]) -> None:
+def test_a_doubt_says_what_it_is_about(store: FileStore, library: Library, begun: list[Message]) -> None:
     send(library, begun[0], "A")
     outcome = next(iter(settle(store, begun)))
     assert (outcome.error_code, outcome.at) == ("worker_lost", None)
@@ -94,7 +99,7 @@ def test_a_doubt_says_what_it_is_about(store: Store, library: Library, begun: li
 
 
 def test_what_is_queued_again_leaves_no_trace_for_the_second_attempt(
-    store: Store, library: Library, begun: list[Message]
+    store: FileStore, library: Library, begun: list[Message]
 ) -> None:
     send(library, begun[0], "A", encrypted=False)
     settled(store, begun)
@@ -103,11 +108,11 @@ def test_what_is_queued_again_leaves_no_trace_for_the_second_attempt(
     assert settled(store, begun[:1]) == [("unconfirmed", "A2")]
 
 
-def test_settling_again_gives_the_same(store: Store, library: Library, begun: list[Message]) -> None:
+def test_settling_again_gives_the_same(store: FileStore, library: Library, begun: list[Message]) -> None:
     send(library, begun[0], "A")
     send(library, begun[1], "B")
     assert settled(store, begun) == settled(store, begun)
 
 
-def test_nothing_begun_is_nothing_to_settle(store: Store) -> None:
+def test_nothing_begun_is_nothing_to_settle(store: FileStore) -> None:
     assert settled(store, []) == []
