@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
@@ -21,16 +22,32 @@ MOST_CODES = 5  # a phone is rung for each pairing code
 _IDLE = timedelta(days=30)  # WhatsApp itself ends a link that was not used for so long
 
 
+def hold_back(numbers: Iterable[tuple[str, str]]) -> None:
+    """Until the transaction ends nobody else gives one of these numbers (network, phone) to an instance.
+
+    Two that link one number in one instant would else not see each other. No constraint says it, since whether a link
+    counts depends on the time. On SQLite the beginning of a transaction has waited already.
+    """
+    if connection.vendor == "postgresql":
+        keys = {hashlib.sha256(":".join(number).encode()).digest()[:8] for number in numbers}
+        with connection.cursor() as cursor:
+            for key in sorted(keys):
+                cursor.execute("SELECT pg_advisory_xact_lock(%s)", [int.from_bytes(key, signed=True)])
+
+
 def other_holder(instance: Instance, phone: str) -> Instance | None:
-    """Another instance, of whatever organization, whose link to this number is in use."""
-    used = Q(wanted=Wanted.CONNECTED) | Q(state_since__gt=timezone.now() - _IDLE)
-    rows = Instance.objects.filter(used, phone=phone, device_jid__isnull=False, network=instance.network)
+    """Another instance, of whatever organization, whose link to this number is in use and not being removed.
+
+    What it says lasts for as long as the number is held back.
+    """
+    used = Q(wanted=Wanted.CONNECTED) | Q(wanted=Wanted.STOPPED, state_since__gt=timezone.now() - _IDLE)
+    rows = Instance.objects.present().filter(used, phone=phone, device_jid__isnull=False, network=instance.network)
     return rows.exclude(pk=instance.pk).order_by("pk").first()
 
 
 def in_use(instance: Instance, other: Instance) -> tuple[str, str]:
     """How that is told to who links: a code, and a detail that names no other tenant's instance."""
-    ours = other.organization_id == instance.organization_id and other.deleted_at is None
+    ours = other.organization_id == instance.organization_id
     reason = "number_in_use" if ours else "number_taken"
     return reason, f"The number is linked to {other.id} ({other.name})." if ours else ""
 

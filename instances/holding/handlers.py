@@ -11,7 +11,7 @@ from django.utils import timezone
 from config.timestamps import iso
 from instances.holding import attachments
 from instances.holding.writer import Handler, Item, Written
-from instances.linking import in_use, note_linked, other_holder
+from instances.linking import hold_back, in_use, note_linked, other_holder
 from instances.models import Instance, KeyStore
 from instances.services import change_state, draft, record_act
 from instances.states import TRANSITIONS, State, Wanted
@@ -97,6 +97,7 @@ def _linked(items: list[Item], held: dict[str, Instance]) -> Written:
     """The results say of each whether it may stay."""
     results: list[Any] = []
     drafts: list[Draft] = []
+    hold_back((held[item.instance_id].network, item.value.phone) for item in items)
     for item in items:
         instance = held[item.instance_id]
         other = other_holder(instance, item.value.phone)

@@ -7,13 +7,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection, transaction
 from django.utils import timezone
 from pytest_django import Settings
 
 from audit.models import Entry
-from conftest import Person, assert_problem
-from instances.holding.handlers import Linked, Unlinked
-from instances.holding.writer import Writer
+from conftest import Person, assert_problem, wait_for
+from instances.holding.handlers import HANDLERS, Linked, Unlinked
+from instances.holding.writer import Item, Writer
 from instances.models import Instance, Worker
 
 MakeInstance = Callable[..., Instance]
@@ -117,3 +118,41 @@ def test_a_link_that_nobody_used_for_a_month_holds_no_number(
     linked = Linked(f"{other.phone}:7@s.whatsapp.net", str(other.phone), None)
     assert running_writer.submit(held.id, 1, linked).result(20) is True
     assert Instance.objects.get(pk=held.pk).phone == other.phone
+
+
+@pytest.mark.parametrize("verb", ["logout", "delete"])
+def test_a_number_whose_link_is_being_removed_can_be_linked_elsewhere(
+    alice: Person, held: Instance, running_writer: Writer, make_instance: MakeInstance, verb: str
+) -> None:
+    other = make_instance(alice)
+    path = f"/api/instances/{other.id}"
+    assert (alice.client.delete(path) if verb == "delete" else alice.client.post(f"{path}/logout")).status_code < 300
+    Instance.objects.filter(pk=held.pk).update(**LINKING)
+    linked = Linked(f"{other.phone}:7@s.whatsapp.net", str(other.phone), None)
+    assert running_writer.submit(held.id, 1, linked).result(20) is True
+
+
+def test_of_two_that_link_a_number_in_one_instant_the_second_is_refused(
+    charlie: Person, held: Instance, running_writer: Writer, make_instance: MakeInstance
+) -> None:
+    first = make_instance(charlie, **LINKING)
+    Instance.objects.filter(pk=held.pk).update(**LINKING)
+    linked = Linked("15550100008:7@s.whatsapp.net", "15550100008", None)
+    with transaction.atomic():
+        row = Instance.objects.select_for_update().get(pk=first.pk)
+        assert HANDLERS[Linked]([Item(row.id, 1, linked)], {row.id: row}).results == [True]
+        second = running_writer.submit(held.id, 1, linked)
+        wait_for(_waits_for_the_number)
+        assert not second.done()
+    assert second.result(20) is False
+    refused = Instance.objects.get(pk=held.pk)
+    assert (refused.reason, refused.wanted, refused.device_jid) == ("number_taken", "logged_out", linked.device_jid)
+    assert Instance.objects.get(pk=first.pk).phone == "15550100008"
+
+
+def _waits_for_the_number() -> bool:
+    if connection.vendor != "postgresql":
+        return True
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+        return bool(cursor.fetchone()[0])
