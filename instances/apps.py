@@ -11,10 +11,10 @@ class InstancesConfig(AppConfig):
         from config.api import health
         from instances.access import instance
         from instances.metrics import READINGS
-        from instances.selectors import check_workers, count, known
+        from instances.selectors import check_workers, count, known, there
         from instances.suspension import reconnect_all, stop_all
         from subscriptions.selectors import instance_counters
-        from webhooks import catalogue, handlers
+        from webhooks import catalogue, handlers, pruning
 
         health.checks["session_workers"] = check_workers
         instance_counters.append(count)
@@ -22,5 +22,6 @@ class InstancesConfig(AppConfig):
         handlers.instance_checks.append(instance)
         metrics.readings.update(READINGS)
         known_instances.append(known)
+        pruning.existing.append(there)
         organization_suspended.append(stop_all)
         organization_resumed.append(reconnect_all)

@@ -13,6 +13,8 @@ from instances import settings as settings_of_instances
 from instances.models import Instance, Network, Worker
 from instances.states import REASONS, Wanted
 
+_AT_ONCE = 500  # ids in one query
+
 
 def instance_data(instance: Instance) -> dict[str, Any]:
     """The instance as clients see it, in answers and in events."""
@@ -95,3 +97,12 @@ def check_workers() -> dict[str, Any]:
         needed.add(Network.SANDBOX)
     missing = sorted(needed - alive)
     return part(not missing, f"No session worker for: {', '.join(missing)}." if missing else "")
+
+
+def there(instance_ids: Collection[str]) -> set[str]:
+    """Those of the instances whose rows there are, whosesoever; of deleted ones until they are cleared away."""
+    asked, found = sorted(instance_ids), set()
+    for start in range(0, len(asked), _AT_ONCE):
+        rows = Instance.objects.filter(pk__in=asked[start : start + _AT_ONCE])
+        found |= set(rows.values_list("pk", flat=True))
+    return found

@@ -1,4 +1,4 @@
-"""Drops what is kept no longer: events with their deliveries, and deleted endpoints.
+"""Drops what is kept no longer: events with their deliveries, deleted endpoints, counters of deleted instances.
 
 Each step is a transaction of its own and looks up what to do, so a process that dies in between leaves nothing
 half done.
@@ -7,12 +7,13 @@ half done.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from config.ids import first_id
@@ -23,6 +24,9 @@ _KEEP_DELETED = timedelta(hours=1)
 _STEP = 500  # rows of the table that a step begins with
 _SECONDS = 30
 
+# Higher floors put here what says which of some instances there are. Without any, no counter is dropped.
+existing: list[Callable[[Collection[str]], Collection[str]]] = []
+
 
 def oldest_kept() -> str:
     """Events whose ids sort before this one are kept no longer: ids begin with their time."""
@@ -30,10 +34,12 @@ def oldest_kept() -> str:
 
 
 def prune() -> bool:
-    """Delete events older than EVENTS_KEEP_DAYS, and deleted endpoints, in small steps; True if there is more."""
+    """Delete events older than EVENTS_KEEP_DAYS, deleted endpoints, and counters of which nothing is left, in small
+    steps; True if there is more.
+    """
     deadline = time.monotonic() + _SECONDS
     while time.monotonic() < deadline:
-        if not (_drop_deliveries() or _drop_events() or _drop_endpoint()):
+        if not (_drop_deliveries() or _drop_events() or _drop_endpoint() or _drop_counters()):
             return False
     return True
 
@@ -71,3 +77,22 @@ def _drop_endpoint() -> int:
     for endpoint in Endpoint.objects.filter(deleted_at__lt=timezone.now() - _KEEP_DELETED)[:1]:
         return _drop(endpoint.deliveries.order_by("pk")) or endpoint.delete()[0]
     return 0
+
+
+@transaction.atomic
+def _drop_counters() -> int:
+    """Those of instances that are gone, when what was pruned has been told as skipped for EVENTS_KEEP_DAYS.
+
+    A cursor that still names such a stream stays good, and nothing is behind it.
+    """
+    silent = timezone.now() - 2 * timedelta(days=settings.EVENTS_KEEP_DAYS)
+    empty = Counter.objects.filter(pruned__gte=F("value"), clock__lt=int(silent.timestamp()) * 1_000_000)
+    rows = empty.filter(instance_id__isnull=False).values_list("instance_id", "stream")
+    streams = {str(instance_id): stream for instance_id, stream in rows}
+    gone = set(streams) if existing else set()
+    for there in existing:
+        gone -= set(there(gone))
+    # Locked as appends lock them, and looked at again: an event that came meanwhile keeps its counter.
+    some = empty.filter(pk__in=sorted(streams[instance_id] for instance_id in gone)[:_STEP]).order_by("pk")
+    dropped = list(some.select_for_update().values_list("pk", flat=True))
+    return Counter.objects.filter(pk__in=dropped).delete()[0]

@@ -115,3 +115,53 @@ def test_pruning_drops_endpoints_that_were_deleted_an_hour_ago(
     assert not Endpoint.objects.exists()
     assert not Delivery.objects.exists()
     assert Event.objects.count() == 1
+
+
+def test_of_a_deleted_instance_nothing_is_left_and_cursors_that_name_it_stay_good(
+    db: Any, alice: Person, make_instance: Any, draft: Any, settings: Any
+) -> None:
+    settings.EVENTS_KEEP_DAYS = 10
+    deleted, quiet, heard = (make_instance(alice) for _ in range(3))
+    instances = [deleted.id, quiet.id, heard.id]
+    written = append([draft(instance_id=one) for one in instances for _ in range(2)])
+    whole = selectors.read(alice.actor, cursors.BEGINNING, limit=100).positions
+    half = cursors.Positions(dict.fromkeys(whole, 1))
+    for event in written:
+        aged(event, 15)
+    append([draft(instance_id=heard.id)])
+    deleted.delete()
+
+    Counter.objects.update(clock=_clock(days=15))
+    assert pruning.prune() is False
+    assert Counter.objects.count() == 3, "who was away is still told what it missed"
+    assert selectors.read(alice.actor, half, limit=100).skipped == 3
+
+    Counter.objects.update(clock=_clock(days=21))
+    assert pruning.prune() is False
+    assert set(Counter.objects.values_list("instance_id", flat=True)) == {quiet.id, heard.id}
+    for positions in (whole, half, cursors.decode(cursors.encode(whole))):
+        found = selectors.read(alice.actor, positions, limit=100)
+        assert [event.instance_id for event in found.events] == [heard.id]
+        assert len(found.positions) == 2, "the next cursor is shorter"
+    assert selectors.read(alice.actor, whole, limit=100).skipped == 0
+
+
+def test_a_counter_that_moves_while_it_is_looked_at_stays(
+    db: Any, alice: Person, draft: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for event in append([draft()]):
+        aged(event, 70)
+
+    def meanwhile(instance_ids: Any) -> set[str]:
+        append([draft()])
+        return set()
+
+    monkeypatch.setattr(pruning, "existing", [meanwhile])
+    pruning._drop_events()
+    Counter.objects.update(clock=_clock(days=70))
+    assert pruning._drop_counters() == 0
+    assert Counter.objects.get().value == 2
+
+
+def _clock(days: int) -> int:
+    return int((timezone.now() - timedelta(days=days)).timestamp() * 1_000_000)
