@@ -173,7 +173,10 @@ class Account:
             ("readreceipts", "last", "profile", "status", "online", "groupadd", "calladd"), "all"
         )
     )
-    blocked: set[Jid] = field(default_factory=set)
+    blocked: set[Jid] = field(default_factory=set)  # LIDs
+    disappearing: int = 0  # seconds that messages of new chats stay
+    business_name: str = ""  # of a verified business
+    contact_code: str = ""  # the end of its contact link
     settings: dict[str, Collection] = field(default_factory=dict)
     last_seen: int = 0
     created: float = field(default_factory=time.time)

@@ -28,6 +28,7 @@ from .model import MAX_QUEUE, Account, Connection, Device, Faults, Group, QueueK
 from .newsletters import Newsletter, Newsletters
 from .pairing import Pairings
 from .phone import Phone
+from .profiles import shows
 from .state import State
 from .wire import GROUP, LID, PN, SERVER, Jid, Node, Value, decode, encode, node
 
@@ -374,10 +375,11 @@ class Network:
         self.save_account(account)
         for watcher in account.watchers:
             if watcher.session and watcher.active:
-                watcher.session.send(self.presence_of(account, account.lid))
+                watcher.session.send(self.presence_of(account, account.lid, watcher.account))
 
     @staticmethod
-    def presence_of(account: Account, jid: Jid) -> Node:
-        if account.online:
+    def presence_of(account: Account, jid: Jid, viewer: Account) -> Node:
+        if account.online and shows(account, "online", viewer):
             return node("presence", from_=jid.bare)
-        return node("presence", from_=jid.bare, type="unavailable", last=account.last_seen or "deny")
+        last = account.last_seen if shows(account, "last", viewer) else 0
+        return node("presence", from_=jid.bare, type="unavailable", last=last or "deny")

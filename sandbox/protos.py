@@ -33,6 +33,7 @@ from waE2E.WAWebProtobufsE2E_pb2 import EventResponseMessage, Message, PollVoteM
 from waHistorySync.WAWebProtobufsHistorySync_pb2 import HistorySync  # noqa: E402
 from waServerSync.WAWebProtobufsServerSync_pb2 import SyncdMutation, SyncdPatch  # noqa: E402
 from waSyncAction.WAWebProtobufSyncAction_pb2 import SyncActionData, SyncActionValue  # noqa: E402
+from waVnameCert.WAWebProtobufsVnameCert_pb2 import VerifiedNameCertificate  # noqa: E402
 from waWa6.WAWebProtobufsWa6_pb2 import ClientPayload, HandshakeMessage  # noqa: E402
 
 __all__ = [
@@ -51,5 +52,6 @@ __all__ = [
     "SyncActionValue",
     "SyncdMutation",
     "SyncdPatch",
+    "VerifiedNameCertificate",
     "package_dir",
 ]

@@ -18,11 +18,12 @@ from .chats import ChatMethods
 from .messages import MAX_INLINE, MAX_TEXT, MessageMethods
 from .misbehaviour import MisbehaviourMethods
 from .phones import PhoneMethods
+from .profiles import ProfileMethods
 
 __all__ = ["MAX_INLINE", "MAX_TEXT", "Control", "dispatch"]
 
 
-class Control(PhoneMethods, MessageMethods, ChatMethods, MisbehaviourMethods):
+class Control(PhoneMethods, ProfileMethods, MessageMethods, ChatMethods, MisbehaviourMethods):
     """All methods."""
 
 

@@ -10,4 +10,4 @@ from .registry import IqError, answer
 
 __all__ = ["IqError", "answer"]
 
-from . import connection, groups, newsletters, users  # noqa: F401  (they register their handlers)
+from . import connection, groups, newsletters, profiles, users  # noqa: F401  (they register their handlers)

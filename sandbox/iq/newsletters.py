@@ -8,20 +8,17 @@ Protocol facts
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from sandbox.model import Account, Device
 from sandbox.newsletters import Newsletter, Post
 from sandbox.wire import Jid, Node, WireError, node
 
+from .mex import QUERIES, Answer
 from .registry import IqError, handles
 
 if TYPE_CHECKING:
     from sandbox.network import Network
-
-Answer = Callable[["Network", Account, dict[str, Any]], Any]
 
 
 def _metadata(newsletter: Newsletter, viewer: Account) -> dict[str, Any]:
@@ -99,7 +96,7 @@ def _muting(mute: bool) -> Answer:
 
 
 # Of the web client, and of desktop clients.
-_QUERIES: dict[str, Answer] = {
+QUERIES |= {
     **dict.fromkeys(("6563316087068696", "9779843322044422"), _fetch),
     "6388546374527196": _subscribed,
     **dict.fromkeys(("6234210096708695", "27527996220149684"), _create),
@@ -108,20 +105,6 @@ _QUERIES: dict[str, Answer] = {
     **dict.fromkeys(("6274038279359549", "5971669009605755"), _muting(True)),
     **dict.fromkeys(("6068417879924485", "6104029483058502"), _muting(False)),
 }
-
-
-@handles("w:mex", "get")
-def mex(net: Network, device: Device, iq: Node) -> list[Node]:
-    query = iq.find("query")
-    answer = _QUERIES.get(query.text("query_id", "")) if query else None
-    if query is None or answer is None:
-        raise IqError(501, "feature-not-implemented")
-    try:
-        variables = json.loads(iq.data("query"))["variables"]
-    except (ValueError, KeyError, TypeError) as e:
-        raise IqError(400, "bad-request") from e
-    data = answer(net, device.account, variables)
-    return [node("result", json.dumps({"data": data}))]
 
 
 def _of(net: Network, device: Device, jid: Jid) -> Newsletter:

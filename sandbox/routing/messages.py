@@ -132,6 +132,8 @@ def _route(net: Network, sender: Device, stanza: Node) -> None:
         attrs = dict(common)
         if not shared:
             attrs |= _direct_attrs(sender, recipient, stanza)
+            if sender.account.lid in recipient.account.blocked:
+                continue
             if recipient.account is not sender.account:
                 net.wrote(sender.account, recipient.account)
         parts = [*own, *content]

@@ -19,7 +19,7 @@ def on_presence(net: Network, device: Device, stanza: Node) -> None:
         if target and kind == "subscribe":
             target.watchers.add(device)
             if device.session:
-                device.session.send(net.presence_of(target, to))
+                device.session.send(net.presence_of(target, to, device.account))
         elif target:
             target.watchers.discard(device)
         return
@@ -37,7 +37,7 @@ def on_chatstate(net: Network, device: Device, stanza: Node) -> None:
         attrs: dict[str, Value] = {"from": to, "participant": device.lid}
     else:
         account = net.account(to, realm)
-        readers = [account] if account else []
+        readers = [account] if account and device.account.lid not in account.blocked else []
         attrs = {"from": device.lid.bare if to.server == LID else device.pn.bare}
     for reader in readers:
         for other in reader.devices.values():
