@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from instances.models import Instance
+    from instances.whatsapp.account import Account
     from instances.whatsapp.files import Place
     from instances.whatsapp.jids import Jid
     from instances.whatsapp.news import GroupInfo, News, Sent
+    from instances.whatsapp.people import Registration
     from instances.whatsapp.store import Store
     from webhooks.events import Draft
 
@@ -53,8 +55,18 @@ class Held(Protocol):
     def upload(self, kind: str, path: Path, newsletter: bool) -> Place:
         """Hand a file to WhatsApp's media servers, as a media.models.Kind. Raises SendFailed, FileNotFoundError."""
 
-    def are_on_whatsapp(self, phones: Collection[str]) -> dict[str, Jid | None]:
-        """The JID of each phone number that is on WhatsApp, None of one that is not. Raises SendFailed."""
+    def are_on_whatsapp(self, phones: Collection[str]) -> dict[str, Registration | None]:
+        """Who each phone number is on WhatsApp, None for one that is not. Raises SendFailed."""
+
+    def presence(self, *, available: bool) -> None:
+        """Show that the number is online, or not any more, until the connection ends. Raises SendFailed."""
+
+    def announce(self) -> None:
+        """Tell WhatsApp the number's name again, without a change of its presence. Raises SendFailed."""
+
+    @property
+    def account(self) -> Account:
+        """The number's own profile, and what it may ask of others. Raises SendFailed, as do its methods."""
 
     @property
     def online(self) -> bool:

@@ -32,11 +32,13 @@ from instances.holding.watchdog import Watchdog
 from instances.holding.writer import LeaseLost, Writer
 from instances.models import Instance, KeyStore
 from instances.states import ENDED, State, Wanted
+from instances.whatsapp.account import Account
 from instances.whatsapp.client import Client
 from instances.whatsapp.failures import SendFailed
 from instances.whatsapp.files import Place
 from instances.whatsapp.jids import Jid, parse
 from instances.whatsapp.news import GroupInfo, News, Sent, StateChange
+from instances.whatsapp.people import Registration
 from instances.whatsapp.store import StoreFailed
 from instances.whatsapp.translating import KEEP_ALIVE, KEEP_ALIVE_LOST, STATES, STREAM_ERROR, codes, translate
 
@@ -68,7 +70,7 @@ class Connection:
         self._client: Client | None = None
         self._link: Link | None = None
         self._end: StateChange | None = None
-        self._online = False
+        self._online = self._shown_online = False
         self._online_since = 0.0
         self._last_event = self._last_use = time.monotonic()
         self._replaced_at: float | None = None
@@ -216,8 +218,19 @@ class Connection:
     def upload(self, kind: str, path: Path, newsletter: bool) -> Place:
         return self._connected().upload(kind, path, newsletter)
 
-    def are_on_whatsapp(self, phones: Collection[str]) -> dict[str, Jid | None]:
+    def are_on_whatsapp(self, phones: Collection[str]) -> dict[str, Registration | None]:
         return self._connected().are_on_whatsapp(phones)
+
+    def presence(self, *, available: bool) -> None:
+        self._connected().presence(available=available)
+        self._shown_online = available
+
+    def announce(self) -> None:
+        self._connected().presence(available=self._shown_online)
+
+    @property
+    def account(self) -> Account:
+        return self._connected().account
 
     def _connected(self) -> Client:
         """For one call. A process that was stopped for longer than its lease sends nothing when it goes on."""
@@ -341,7 +354,7 @@ class Connection:
         try:
             ended = "" if self._stopping.is_set() or not self.fence.holds else client.run()
         finally:
-            self._client, self._online = None, False
+            self._client, self._online, self._shown_online = None, False, False
             self.watchdog.offline()
             client.stop()
         if self._stopping.is_set() or self._end is not None:
@@ -398,6 +411,7 @@ class Connection:
         while self._client is client and self.online and time.monotonic() < until:
             try:
                 client.presence(available=True)
+                self._shown_online = True
                 return
             except SendFailed as error:
                 words = str(error)
@@ -417,7 +431,7 @@ class Connection:
             self.watchdog.offline()
         self.write(change)  # committed later; nothing that WhatsApp has confirmed may wait for it
         if self._online:
-            self._online_since = time.monotonic()
+            self._online_since, self._shown_online = time.monotonic(), False
             self.probation.online()
             self.watchdog.online()
             if self._mark_online and (client := self._client):

@@ -20,7 +20,7 @@ from django.db import InterfaceError, OperationalError
 
 from instances.holding.journal import Journal
 from instances.holding.writer import Writer
-from instances.whatsapp.news import News, Receipt, Typing
+from instances.whatsapp.news import ContactPresence, News, Receipt, Typing
 from instances.whatsapp.translating import FACTS, translate
 
 log = structlog.get_logger(__name__)
@@ -144,7 +144,7 @@ class Intake:
         if isinstance(news, Receipt):
             before, self._last_receipt = self._last_receipt, time.monotonic()
             return self._last_receipt - before > _CROWD_SECONDS
-        return not isinstance(news, Typing)
+        return not isinstance(news, Typing | ContactPresence)
 
     def _written(self, taken: _Taken, written: Future[Any]) -> None:
         with self._changed:

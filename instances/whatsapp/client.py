@@ -18,12 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from instances.whatsapp import library
+from instances.whatsapp.account import Account, business_name
 from instances.whatsapp.failures import SendFailed
 from instances.whatsapp.files import Place
 from instances.whatsapp.gate import GATE
 from instances.whatsapp.jids import Jid
-from instances.whatsapp.library import gocode, proto
+from instances.whatsapp.library import gocode, jid_message, proto
 from instances.whatsapp.news import GroupInfo, Sent
+from instances.whatsapp.people import Registration
 from instances.whatsapp.translating.groups import group_of
 from instances.whatsapp.translating.values import jid_of
 
@@ -44,10 +46,6 @@ _MEDIA_TYPES = {
 }
 _attempts = itertools.count(1)
 _keep: list[Client] = []
-
-
-def jid_message(jid: Jid) -> Any:
-    return proto.JID(User=jid.user, Server=jid.server, Device=jid.device, RawAgent=0, Integrator=0, IsEmpty=False)
 
 
 @lru_cache(maxsize=10_000)
@@ -89,11 +87,14 @@ class Client:
         self._codes = bytearray(sorted(codes))
         self._qr_count = 0
         self._keep_alive: tuple[Any, ...] = ()
+        self._registered = False
+        self.account = Account(self._uuid, lambda: self._registered)
         _keep.append(self)
 
     def _event(self, _: Any, pointer: int, size: int, code: int) -> None:
         try:
             if code == DEVICE:
+                self._registered = True
                 GATE.open(self)
             else:
                 self._on_event(code, ctypes.string_at(pointer, size) if size else b"")
@@ -230,8 +231,8 @@ class Client:
         keys = (place.MediaKey, place.FileSHA256, place.FileEncSHA256)
         return Place(place.url, place.DirectPath, *keys, place.FileLength)
 
-    def are_on_whatsapp(self, phones: Collection[str]) -> dict[str, Jid | None]:
-        """The JID of each phone number that is on WhatsApp, a LID if it has one; None of one that is not.
+    def are_on_whatsapp(self, phones: Collection[str]) -> dict[str, Registration | None]:
+        """Who each phone number is on WhatsApp; None for one that is not.
 
         A number that WhatsApp said nothing of is left out. The library remembers the LIDs. Raises SendFailed.
         """
@@ -242,7 +243,7 @@ class Client:
         if answer.Error:
             raise SendFailed(answer.Error)
         found = {one.Query.lstrip("+"): one for one in answer.IsOnWhatsAppResponse}
-        return {phone: jid_of(found[phone].JID) if found[phone].IsIn else None for phone in phones if phone in found}
+        return {phone: _registration(found[phone]) for phone in phones if phone in found}
 
     def pairing_code(self, phone: str) -> str:
         """Ask for a code to type on the phone; only after the first QR code. Raises SendFailed."""
@@ -266,4 +267,9 @@ class Client:
     def stop(self) -> None:
         """Remove the client from the library; `run` returns. Safe at any time, needed after every `run`."""
         with GATE.closed():
+            self._registered = False
             gocode.Stop(self._uuid)
+
+
+def _registration(answer: Any) -> Registration | None:
+    return Registration(jid_of(answer.JID), business_name(answer.VerifiedName)) if answer.IsIn else None

@@ -11,7 +11,9 @@ from __future__ import annotations
 import os
 import sys
 import types
+from typing import Any
 
+from instances.whatsapp.jids import Jid
 from instances.whatsapp.protos import DeviceProps, EngineMissing, Message, package_folder, proto
 
 
@@ -44,6 +46,12 @@ from neonize._binder import (  # noqa: E402
     gocode,
 )
 
+
+def jid_message(jid: Jid) -> Any:
+    """As the library's calls take it."""
+    return proto.JID(User=jid.user, Server=jid.server, Device=jid.device, RawAgent=0, Integrator=0, IsEmpty=False)
+
+
 __all__ = [
     "CProxySettings",
     "DeviceProps",
@@ -53,5 +61,6 @@ __all__ = [
     "func_callback_bytes2",
     "func_string",
     "gocode",
+    "jid_message",
     "proto",
 ]

@@ -123,6 +123,15 @@ class CallOver:
 
 
 @dataclass(frozen=True, slots=True)
+class ContactPresence:
+    """Somebody whose presence is watched came online or went; ``last_seen`` is None where they do not show it."""
+
+    who: Person
+    available: bool
+    last_seen: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class HistoryBlob:
     """A part of the phone's history, as the library gave it, compressed with zlib."""
 
@@ -137,7 +146,7 @@ class StateChange:
     banned_until: datetime | None = None
 
 
-News = Inbound | Receipt | ReadOnPhone | Typing | IncomingCall | CallOver | HistoryBlob | StateChange
+News = Inbound | Receipt | ReadOnPhone | Typing | ContactPresence | IncomingCall | CallOver | HistoryBlob | StateChange
 
 
 class Sent(NamedTuple):

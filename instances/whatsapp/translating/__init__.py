@@ -13,12 +13,12 @@ from instances.states import State
 from instances.whatsapp.news import HistoryBlob, News, StateChange
 from instances.whatsapp.translating.calls import noticed, offered, terminated
 from instances.whatsapp.translating.messages import message, undecryptable
-from instances.whatsapp.translating.receipts import receipt, typing
+from instances.whatsapp.translating.receipts import contact_presence, receipt, typing
 from instances.whatsapp.translating.states import banned, refused
 
 KEEP_ALIVE_LOST, KEEP_ALIVE_BACK = 4, 5
 KEEP_ALIVE = frozenset({KEEP_ALIVE_LOST, KEEP_ALIVE_BACK})
-CONNECTED, STREAM_ERROR, HISTORY, MESSAGE, RECEIPT, TYPING, UNDECRYPTABLE = 3, 11, 13, 17, 18, 19, 44
+CONNECTED, STREAM_ERROR, HISTORY, MESSAGE, RECEIPT, TYPING, PRESENCE, UNDECRYPTABLE = 3, 11, 13, 17, 18, 19, 20, 44
 CALL_OFFER, CALL_NOTICE, CALL_END = 36, 40, 42
 # What is confirmed to WhatsApp, which does not repeat it.
 FACTS = frozenset({HISTORY, MESSAGE, RECEIPT, UNDECRYPTABLE, CALL_OFFER, CALL_NOTICE, CALL_END})
@@ -41,13 +41,14 @@ _TRANSLATORS: dict[int, Callable[[bytes], News | None]] = {
     MESSAGE: message,
     RECEIPT: receipt,
     TYPING: typing,
+    PRESENCE: contact_presence,
     UNDECRYPTABLE: undecryptable,
     CALL_OFFER: offered,
     CALL_NOTICE: noticed,
     CALL_END: terminated,
 }
 # The events of the connection itself, each a StateChange.
-STATES = frozenset(_TRANSLATORS) - FACTS - {TYPING}
+STATES = frozenset(_TRANSLATORS) - FACTS - {TYPING, PRESENCE}
 
 
 def codes(*, history: bool, typing: bool) -> frozenset[int]:

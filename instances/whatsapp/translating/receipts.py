@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from instances.whatsapp.jids import BROADCAST, GROUP, Jid
-from instances.whatsapp.news import Person, ReadOnPhone, Receipt, Typing
+from instances.whatsapp.news import ContactPresence, Person, ReadOnPhone, Receipt, Typing
 from instances.whatsapp.protos import proto
-from instances.whatsapp.translating.values import both, is_direct, jid_of, moment, text, wa_id
+from instances.whatsapp.translating.values import both, is_direct, jid_of, moment, person, text, wa_id
 
 _KINDS = {1: "delivered", 9: "delivered", 4: "read", 6: "played"}
 _READ_SELF, _RECORDING = 5, 2
@@ -54,3 +54,12 @@ def typing(raw: bytes) -> Typing | None:
     writing = "recording" if event.Media == _RECORDING else "composing"
     state = "paused" if event.State == event.PAUSED else writing
     return Typing(text(other.jid if other else str(chat), 60), other.lid if other else None, sender, state)
+
+
+def contact_presence(raw: bytes) -> ContactPresence | None:
+    """Event 20. A time that the library has none for is one before 1970."""
+    event = proto.Presence.FromString(raw)
+    who = person(jid_of(event.From).bare)
+    if who is None:
+        return None
+    return ContactPresence(who, not event.Unavailable, moment(event.LastSeen) if event.LastSeen > 0 else None)
