@@ -26,6 +26,7 @@ urlpatterns = [
     path("api/", include("messaging.calls.api.urls")),
     path("api/", include("messaging.chats.api.urls")),
     path("api/", include("messaging.contacts.api.urls")),
+    path("api/", include("messaging.profile.api.urls")),
     path("api/", include("broadcasts.api.urls")),
     path("api/", include("phones.api.urls")),
     path("", include("instances.pages.urls")),

@@ -26,7 +26,7 @@ class MessagingConfig(AppConfig):
         from webhooks import catalogue
 
         attachments.modules += ["messaging.sending.lanes", "messaging.chats.live", "messaging.receiving.downloads"]
-        attachments.modules.append("messaging.calls.live")
+        attachments.modules += ["messaging.calls.live", "messaging.contacts.live", "messaging.profile.live"]
         catalogue.sources.append("messaging.api.event_shapes")
         handlers.prepared.append(preparing.prepared)
         handlers.settled.append(preparing.settled)

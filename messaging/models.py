@@ -147,6 +147,10 @@ class Contact(models.Model):
     name = models.CharField(max_length=200, blank=True, default="", help_text="As the person calls itself")
     on_whatsapp = models.BooleanField(null=True)
     checked_at = models.DateTimeField(null=True, help_text="When WhatsApp was asked about the phone number")
+    business_name = models.CharField(max_length=200, blank=True, default="", help_text="Verified by WhatsApp")
+    available = models.BooleanField(null=True, help_text="Whether it was online when WhatsApp last told")
+    last_seen_at = models.DateTimeField(null=True)
+    presence_at = models.DateTimeField(null=True, help_text="When WhatsApp last told of its presence")
     met_at = models.DateTimeField(null=True, help_text="When a first message reached it; outlives the messages")
     created_at = models.DateTimeField(default=timezone.now)
 

@@ -49,6 +49,7 @@ TYPES: dict[str, str] = {
     "message.receipt": "A message to many was delivered to, read or played by one of them.",
     "history.synced": "A part of the phone's history was taken over; `data` has how far it is and what was new.",
     "chat.presence": "Somebody writes, records, or ceased to; it is not kept.",
+    "contact.presence": "Somebody whose presence was asked for came online, or went.",
     "call.received": "Somebody calls; `data` has whether it rings, is being rejected, or was over before we knew.",
     "call.ended": "A call was rejected, or rings no more for another reason, which is in `data`.",
     "media.stored": "A file was fetched, from a received message or a link, and can be read.",

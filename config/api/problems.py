@@ -82,6 +82,7 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "body_too_large": (413, "The request body is too large"),
     "unsupported_media_type": (415, "The content type is not supported"),
     "range_not_satisfiable": (416, "The file does not have the bytes that were asked for"),
+    "media_unusable": (422, "The file cannot be used for this"),
     "not_on_whatsapp": (422, "The number is not on WhatsApp"),
     "phone_refused": (422, "The virtual phone cannot send this"),
     "no_recipients": (422, "The broadcast has no recipient that it may be sent to"),

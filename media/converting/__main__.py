@@ -24,6 +24,7 @@ def _make(job: Job) -> Made:
         return (images if job.mime_type.startswith("image/") else film).sticker(job)
     makers = {
         "image": images.image,
+        "profile_picture": images.profile_picture,
         "video": film.video,
         "gif": film.gif,
         "round": film.round_,

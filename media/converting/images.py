@@ -14,6 +14,7 @@ from media.converting.job import Job, Made, Refused
 
 MAX_PIXELS = 50_000_000
 THUMBNAIL_SIDE, THUMBNAIL_BYTES = 100, 32_000
+PROFILE_SIDE = 640
 STICKER_SIDE, STILL_STICKER_BYTES = 512, 100_000
 MAX_FRAMES, MAX_STICKER_SECONDS = 150, 10.0
 _FORMATS = {
@@ -92,6 +93,19 @@ def image(job: Job) -> Made:
         source.save(job.target, "JPEG", quality=quality, icc_profile=profile, comment=b"")
         made.converted = True
     return made
+
+
+def profile_picture(job: Job) -> Made:
+    """The middle of a picture as a square JPEG, as WhatsApp's own clients make it."""
+    source = ImageOps.exif_transpose(opened(job.source, job.mime_type))
+    side = min(PROFILE_SIDE, max(source.size))
+    square = ImageOps.fit(flat(source), (side, side))
+    for quality in (85, 70, 55, 40, 25):
+        if len(jpeg := _jpeg(square, quality)) <= job.most_sent:
+            with open(job.target, "wb") as file:
+                file.write(jpeg)
+            return Made("image/jpeg", True, None, side, side)
+    raise Refused("media_too_large", f"As a profile picture it is larger than {job.most_sent} bytes.")
 
 
 def _orientation(source: Image.Image) -> int:

@@ -51,6 +51,15 @@ class Presence(Shape):
     state: Literal["composing", "recording", "paused"]
 
 
+class PresenceChange(Shape):
+    """Of somebody whose presence was asked for."""
+
+    contact: Contact
+    presence: Literal["available", "unavailable"]
+    last_seen_at: Annotated[Moment | None, Meta(description="Null: they do not show it.")]
+    at: Moment
+
+
 class ColdHoldEnd(Shape):
     waiting: Annotated[int, Meta(description="How many messages were held, and go out.")]
 
@@ -129,6 +138,11 @@ EVENTS = {
     ),
     "history.synced": Content(HistoryPart, {"kind": "recent", "progress": 40, "chats": 12, "messages": 873}),
     "chat.presence": Content(Presence, {"chat": _WHO, "from": _WHO, "state": "composing"}),
+    "contact.presence": Content(
+        PresenceChange,
+        {"contact": _WHO, "presence": "unavailable", "last_seen_at": "2026-11-23T09:28:41.000Z"}
+        | {"at": "2026-11-23T09:30:00.000Z"},
+    ),
     "call.received": _call(status="rejecting"),
     "call.ended": _call(status="rejected", reason="rejected", ended_at=_after(1)),
     "subscription.usage": Content(

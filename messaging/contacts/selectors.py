@@ -1,10 +1,12 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 from django.apps import apps
 from django.db.models import Model, Q, QuerySet
+from django.utils import timezone
 
 from config.timestamps import iso
 from instances.models import Instance
@@ -13,9 +15,11 @@ from messaging.calls.selectors import call_data
 from messaging.chats.selectors import chat_data, exported
 from messaging.contacts import exporting
 from messaging.models import Call, Chat, Contact, Erasure, Message
+from messaging.selectors import person as person_data
 from messaging.states import Direction
 
 _STEP = 500
+_YES_LASTS, _NO_LASTS = timedelta(days=30), timedelta(days=1)
 
 
 class Somebody(NamedTuple):
@@ -97,9 +101,8 @@ def is_person(jid: Jid) -> bool:
 def everything(person: Somebody) -> Iterator[dict[str, Any]]:
     """All that is kept of a person, as ``{"kind", "data"}``: contact, chat, messages, what they did elsewhere."""
     for contact in person.contacts:
-        known: dict[str, Any] = {"phone": contact.phone, "lid": contact.lid, "name": contact.name or None}
-        known |= {"on_whatsapp": contact.on_whatsapp, "checked_at": iso(contact.checked_at)}
-        yield {"kind": "contact", "data": known}
+        last_seen = {"last_seen_at": iso(contact.last_seen_at), "presence_at": iso(contact.presence_at)}
+        yield {"kind": "contact", "data": contact_data(contact) | last_seen}
     for chat in person.chats.select_related("instance"):
         yield {"kind": "chat", "data": chat_data(chat)}
     for call in person.calls:
@@ -113,6 +116,44 @@ def everything(person: Somebody) -> Iterator[dict[str, Any]]:
             yield {"kind": kind, "data": columns}
     for handler in exporting:
         yield from handler(person)
+
+
+def fresh() -> Q:
+    """The contacts for whom it is still believed whether they are on WhatsApp."""
+    now = timezone.now()
+    return Q(on_whatsapp=True, checked_at__gt=now - _YES_LASTS) | Q(on_whatsapp=False, checked_at__gt=now - _NO_LASTS)
+
+
+def listed(instance: Instance, words: str = "") -> QuerySet[Contact]:
+    """The people whom an instance knows; those with these words in their name, or these digits in their number."""
+    rows = Contact.objects.filter(instance=instance)
+    if not words:
+        return rows
+    digits = "".join(letter for letter in words if letter.isdecimal())
+    by_number = Q(phone__contains=digits) if digits and not any(map(str.isalpha, words)) else Q()
+    return rows.filter(Q(name__icontains=words) | Q(business_name__icontains=words) | by_number)
+
+
+def contact_data(contact: Contact) -> dict[str, Any]:
+    return person_data(contact.phone, contact.lid, contact.name) | {
+        "business_name": contact.business_name or None,
+        "on_whatsapp": contact.on_whatsapp,
+        "checked_at": iso(contact.checked_at),
+    }
+
+
+def people(instance: Instance, jids: Sequence[str]) -> list[dict[str, Any]]:
+    """The people behind the JIDs of phones and LIDs, in order, as every payload names them."""
+    phones = {jid: jid.partition("@")[0] for jid in jids if jid.endswith(f"@{PHONE}")}
+    rows = Contact.objects.filter(Q(phone__in=phones.values()) | Q(lid__in=jids), instance=instance)
+    known = {name: row for row in rows for name in (row.lid, f"{row.phone}@{PHONE}")}
+    unknown = Contact()
+    found = []
+    for jid in jids:
+        row = known.get(jid, unknown)
+        lid = jid if jid.endswith(f"@{LID}") else None
+        found.append(person_data(row.phone or phones.get(jid), row.lid or lid, row.name))
+    return found
 
 
 def erasure_data(erasure: Erasure) -> dict[str, Any]:

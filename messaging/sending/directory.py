@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import NamedTuple
 
 import structlog
@@ -19,11 +18,11 @@ from instances.holding.attachments import Held
 from instances.holding.writer import Handler, Item, Written
 from instances.models import Instance
 from instances.whatsapp.jids import LID, PHONE
+from messaging.contacts.selectors import fresh
 from messaging.models import Contact, Message
 from messaging.states import Direction, Status
 
 log = structlog.get_logger(__name__)
-_YES_LASTS, _NO_LASTS = timedelta(days=30), timedelta(days=1)
 _ARRIVED = (Status.SENT, Status.DELIVERED, Status.READ, Status.PLAYED)
 
 
@@ -33,6 +32,7 @@ class Answer(NamedTuple):
     phone: str
     on_whatsapp: bool
     lid: str | None
+    business_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,27 +78,38 @@ def absent(held: Held, chats: Iterable[str]) -> set[str]:
     phones = {phone: chat for chat in chats if (phone := phone_of(chat))}
     if not phones:
         return set()
-    now = timezone.now()
-    fresh = Q(on_whatsapp=True, checked_at__gt=now - _YES_LASTS) | Q(on_whatsapp=False, checked_at__gt=now - _NO_LASTS)
-    known = Contact.objects.filter(fresh, instance_id=held.instance_id, phone__in=phones)
+    known = Contact.objects.filter(fresh(), instance_id=held.instance_id, phone__in=phones)
     verdicts = dict(known.values_list("phone", "on_whatsapp"))
     connection.close()  # the question may take a minute
     if unknown := phones.keys() - verdicts.keys():
-        found = held.are_on_whatsapp(sorted(unknown))
-        answers = tuple(
-            Answer(phone, jid is not None, str(jid) if jid and jid.server == LID else None)
-            for phone, jid in found.items()
-        )
+        answers = ask(held, sorted(unknown))
         held.write(Checked(answers))
         verdicts |= {answer.phone: answer.on_whatsapp for answer in answers}
     return {chat for phone, chat in phones.items() if verdicts.get(phone) is False}
+
+
+def ask(held: Held, phones: list[str]) -> tuple[Answer, ...]:
+    """What WhatsApp says of phone numbers; it may leave some out. Raises SendFailed."""
+    return tuple(
+        Answer(phone, False, None)
+        if found is None
+        else Answer(phone, True, str(found.jid.bare) if found.jid.server == LID else None, found.business_name)
+        for phone, found in held.are_on_whatsapp(phones).items()
+    )
+
+
+def look_up(held: Held, phones: list[str]) -> tuple[Answer, ...]:
+    """The same, kept when this returns."""
+    answers = ask(held, phones)
+    held.write(Checked(answers)).result()
+    return answers
 
 
 def keep(instance_id: str, answers: Iterable[Answer]) -> None:
     """Write answers to the contacts of an instance, in the caller's transaction."""
     now = timezone.now()
     for answer in answers:
-        values = {"on_whatsapp": answer.on_whatsapp, "checked_at": now}
+        values = {"on_whatsapp": answer.on_whatsapp, "checked_at": now, "business_name": answer.business_name}
         mine = Contact.objects.filter(instance_id=instance_id)
         if answer.lid and not mine.filter(phone=answer.phone).exists():
             # Somebody may be known by the LID alone; it is the same person.

@@ -11,6 +11,7 @@ from instances.holding.writer import Writer
 from instances.models import Instance, Worker
 from instances.whatsapp.failures import SendFailed
 from instances.whatsapp.jids import Jid
+from instances.whatsapp.people import Registration
 from messaging.models import Message
 from messaging.receiving import handlers as receiving
 from messaging.sending.ledger import HANDLERS
@@ -105,11 +106,12 @@ class FakeHeld:
     def chat_presence(self, chat: Jid, state: str) -> None:
         self.presences.append((str(chat), state))
 
-    def are_on_whatsapp(self, phones: Collection[str]) -> dict[str, Jid | None]:
+    def are_on_whatsapp(self, phones: Collection[str]) -> dict[str, Registration | None]:
         self.asked.append(sorted(phones))
         if self.error:
             raise SendFailed(self.error)
-        return {phone: self.directory.get(phone, Jid(phone)) for phone in phones}
+        found = {phone: self.directory.get(phone, Jid(phone)) for phone in phones}
+        return {phone: Registration(jid) if jid else None for phone, jid in found.items()}
 
 
 @pytest.fixture

@@ -1,0 +1,46 @@
+"""Who of the watched people is online: kept with the contact, and told."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Q
+from django.utils import timezone
+
+from config.timestamps import iso
+from instances.holding.writer import Item, Written
+from instances.models import Instance
+from instances.services import draft
+from instances.whatsapp.news import ContactPresence
+from messaging.models import Contact
+from messaging.receiving import people
+from messaging.selectors import person
+
+
+def presence(items: list[Item], held: dict[str, Instance]) -> Written:
+    """The writer's handler of ContactPresence."""
+    people.met((item.instance_id, item.value.who) for item in items)
+    drafts = []
+    for item in items:
+        news: ContactPresence = item.value
+        same = Q(phone=news.who.phone, phone__isnull=False) | Q(lid=news.who.lid, lid__isnull=False)
+        contact = Contact.objects.filter(same, instance_id=item.instance_id).first()
+        if contact is None:  # erased at this moment
+            continue
+        contact.available, contact.presence_at = news.available, timezone.now()
+        contact.last_seen_at = contact.presence_at if news.available else news.last_seen or contact.last_seen_at
+        contact.save(update_fields=["available", "presence_at", "last_seen_at"])
+        drafts.append(draft(held[item.instance_id], "contact.presence", presence_data(contact)))
+    return Written([None] * len(items), drafts)
+
+
+def presence_data(contact: Contact) -> dict[str, Any]:
+    who = person(contact.phone, contact.lid, contact.name)
+    return {"contact": who, **told(contact.available, contact.last_seen_at, contact.presence_at)}
+
+
+def told(available: bool | None, last_seen: datetime | None, at: datetime | None) -> dict[str, Any]:
+    """``presence`` is None as long as WhatsApp has told nothing; ``at`` says when it told."""
+    words = {True: "available", False: "unavailable", None: None}
+    return {"presence": words[available], "last_seen_at": iso(last_seen), "at": iso(at)}

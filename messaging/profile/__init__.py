@@ -1,0 +1,1 @@
+"""What a number shows of itself and to whom: profile, presence, privacy, blocks."""
