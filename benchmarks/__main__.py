@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-from benchmarks import accept, alone, events, fanout, finding, lane, memory, numbers, receive
+from benchmarks import accept, alone, events, fanout, finding, fleet, lane, memory, numbers, receive
 from benchmarks.client import LoadError
 from benchmarks.options import DATABASES, Options, parse
 from benchmarks.product import Product
@@ -29,13 +29,24 @@ PARTS: dict[str, Callable[[Product, Options], Iterator[Row]]] = {
 
 
 def measure(options: Options) -> list[Row]:
-    """All rows, from a product started for them alone and removed afterwards. Raises LoadError."""
+    """All rows, from products started for them alone and removed afterwards. Raises LoadError."""
     started = time.monotonic()
 
     def say(text: str) -> None:
         print(f"{time.monotonic() - started:6.1f} s  {text}", file=sys.stderr, flush=True)
 
     rows: list[Row] = []
+    if any(part in PARTS for part in options.parts):
+        rows += _measure_one(options, say)
+    if "fleet" in options.parts:
+        for row in fleet.measure(options):
+            say(row.name)
+            rows.append(row)
+    say("done")
+    return rows
+
+
+def _measure_one(options: Options, say: Callable[[str], None]) -> Iterator[Row]:
     say("starting the product")
     environ = {"DATABASE_URL": DATABASES[options.database], "SOCKETS_PER_ORGANIZATION": "1000000"}
     with RunningStack(environ) as stack:
@@ -45,13 +56,11 @@ def measure(options: Options) -> list[Row]:
             say("linking a number")
             product.link_first()
             for part in options.parts:
-                for row in PARTS[part](product, options):
+                for row in PARTS[part](product, options) if part in PARTS else ():
                     say(row.name)
-                    rows.append(row)
+                    yield row
         finally:
             product.close()
-    say("done")
-    return rows
 
 
 def main(argv: list[str]) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 DATABASES = {"sqlite": "", "postgres": "embedded"}  # as DATABASE_URL for the stack
-PARTS = ("accept", "lane", "receive", "events", "fanout", "memory", "numbers", "alone", "finding")
+PARTS = ("accept", "lane", "receive", "events", "fanout", "memory", "numbers", "alone", "finding", "fleet")
 _QUICK = {"messages": 60, "events": 10, "rounds": 1, "numbers": (1, 4), "sending": (1, 3), "listeners": (50,)}
 
 
@@ -27,6 +27,8 @@ class Options:
     listeners: tuple[int, ...]
     distance: float
     finding: tuple[int, ...]
+    fleet: int
+    reconnects: int
     parts: tuple[str, ...]
 
     @property
@@ -59,6 +61,8 @@ def parse(argv: list[str]) -> Options:
     parser.add_argument(
         "--finding", type=_counts, default=(), help="messages in the ledger to be found in, such as 10000,1000000"
     )
+    parser.add_argument("--fleet", type=_count, default=0, help="numbers on three session workers, such as 300")
+    parser.add_argument("--reconnects", type=_count, default=0, help="of one session worker, such as 2000")
     parser.add_argument("--parts", type=_parts, default=PARTS, help=f"only these (default {','.join(PARTS)})")
     given = parser.parse_args(argv)
     sizes: dict[str, Any] = {
@@ -74,7 +78,9 @@ def parse(argv: list[str]) -> Options:
     sizes |= {name: value for name in sizes if (value := getattr(given, name)) is not None}
     if sizes["numbers"][0] != 1:
         sizes["numbers"] = (1, *sizes["numbers"])
-    more = {name: getattr(given, name) for name in ("connections", "distance", "finding", "parts")}
+    more = {
+        name: getattr(given, name) for name in ("connections", "distance", "finding", "fleet", "reconnects", "parts")
+    }
     return Options(given.output, given.stack, **more, **sizes)
 
 

@@ -156,13 +156,20 @@ class Product:
         others = [one for one in self._connected() if one != self.instance]
         return [self.instance, *others[: count - 1]]
 
+    def linked(self) -> list[tuple[str, str]]:
+        """Each connected instance with its number."""
+        return [(row["id"], row["phone"]) for row in self._rows() if row["state"] == "connected"]
+
     def _connected(self) -> list[str]:
+        return [instance for instance, _ in self.linked()]
+
+    def _rows(self) -> list[dict[str, Any]]:
         page = self.api("GET", "/api/instances", params={"limit": 100})
-        rows = page["results"]
+        rows: list[dict[str, Any]] = page["results"]
         while page["next"]:
             page = self.api("GET", page["next"])
             rows += page["results"]
-        return [row["id"] for row in rows if row["state"] == "connected"]
+        return rows
 
     # --- messages ---------------------------------------------------------------------------
 
@@ -283,10 +290,10 @@ class Product:
         old = self.stack.kill(SESSIONS, signal.SIGTERM)
         self.stack.wait_for_restart(SESSIONS, old, seconds=60)
         # Both: an instance may still be called connected when its session is gone.
-        wait_until(lambda: self._sessions() == wanted and self.connected() == wanted, "the numbers' return")
+        wait_until(lambda: self.sessions() == wanted and self.connected() == wanted, "the numbers' return")
         return time.perf_counter() - started
 
-    def _sessions(self) -> int:
+    def sessions(self) -> int:
         """Linked devices that are connected to the network now."""
         accounts = self.control("state")["accounts"].values()
         return sum(device["connected"] for devices in accounts for number, device in devices.items() if number != "0")
