@@ -1,39 +1,26 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-from pytest_django import Settings
 
-from config.ids import new_id
 from instances.tests.library_store import Library
-from instances.whatsapp.filestore import FileStore
+from instances.whatsapp.store import Store
 
 ADA, BEN, CLEO = (f"1555010000{number}@s.whatsapp.net" for number in (2, 3, 4))
 
 
 @pytest.fixture
-def store(tmp_path: Path, settings: Settings) -> FileStore:
-    settings.SESSION_STORE_DIR = tmp_path / "sessions"
-    return FileStore(new_id("ins"))
-
-
-@pytest.fixture
-def library(store: FileStore) -> Library:
+def library(library: Library) -> Library:
     """Ada and Ben are in the address book, of Cleo only the name that she gives herself is known."""
-    found = Library(store)
-    found.make_tables()
-    found.link()
-    found.name_contact(ADA, "Ada")
-    found.name_contact(BEN, "Ben")
-    found.note_push_name(CLEO, "cleo")
-    return found
+    library.name_contact(ADA, "Ada")
+    library.name_contact(BEN, "Ben")
+    library.note_push_name(CLEO, "cleo")
+    return library
 
 
 STRANGER = "15550100009@s.whatsapp.net"
 
 
-def test_a_status_goes_to_the_chosen_and_then_all_is_as_before(store: FileStore, library: Library) -> None:
+def test_a_status_goes_to_the_chosen_and_then_all_is_as_before(store: Store, library: Library) -> None:
     before = library.contacts()
     store.narrow_audience([BEN, CLEO, STRANGER])
     assert library.status_recipients() == {BEN, CLEO, STRANGER}
@@ -43,7 +30,7 @@ def test_a_status_goes_to_the_chosen_and_then_all_is_as_before(store: FileStore,
 
 
 def test_after_a_crash_in_between_the_next_one_begins_from_the_whole_address_book(
-    store: FileStore, library: Library
+    store: Store, library: Library
 ) -> None:
     before = library.contacts()
     store.narrow_audience([BEN])
@@ -54,7 +41,7 @@ def test_after_a_crash_in_between_the_next_one_begins_from_the_whole_address_boo
     assert library.contacts() == before
 
 
-def test_what_the_library_writes_meanwhile_stays(store: FileStore, library: Library) -> None:
+def test_what_the_library_writes_meanwhile_stays(store: Store, library: Library) -> None:
     store.narrow_audience([STRANGER])
     library.name_contact(ADA, "Ada Lovelace")
     library.note_push_name(STRANGER, "dan")

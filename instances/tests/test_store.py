@@ -10,84 +10,84 @@ import pytest
 from pytest_django import Settings
 
 from config.ids import new_id
-from instances.tests.library_store import DEVICE, Library
+from instances.tests.library_store import DEVICE, FileLibrary, Library
 from instances.whatsapp.filestore import FileStore
-from instances.whatsapp.store import StoreFailed, Trace
+from instances.whatsapp.store import Store, StoreFailed, Trace
 
 SECRET, OTHER = b"1" * 32, b"2" * 32
 
 
 @pytest.fixture
-def store(tmp_path: Path, settings: Settings) -> FileStore:
+def file(tmp_path: Path, settings: Settings) -> FileStore:
     settings.SESSION_STORE_DIR = tmp_path / "sessions"
     return FileStore(new_id("ins"))
 
 
-@pytest.fixture
-def library(store: FileStore) -> Library:
-    """The library has linked a device and the order of its writes is watched."""
-    found = Library(store)
-    found.make_tables()
-    found.link()
-    store.watch_order()
-    return found
-
-
-def test_a_number_without_a_file_holds_nothing(store: FileStore) -> None:
+def test_a_number_without_a_link_holds_nothing(store: Store) -> None:
     assert not store.has_device(DEVICE)
     assert store.device() is None
     assert store.trace(SECRET)[:2] == (Trace.POSSIBLE, None)
-    assert not store.path.exists()
 
 
-def test_a_file_without_tables_holds_no_device(store: FileStore) -> None:
-    store.prepare()
-    store.path.touch()
-    assert not store.has_device(DEVICE)
+def test_to_ask_makes_no_file(file: FileStore) -> None:
+    assert file.device() is None
+    assert not file.path.exists()
 
 
-def test_the_device_of_a_link_is_found(store: FileStore, library: Library) -> None:
+def test_a_file_without_tables_holds_no_device(file: FileStore) -> None:
+    file.prepare()
+    file.path.touch()
+    assert not file.has_device(DEVICE)
+
+
+def test_the_device_of_a_link_is_found(store: Store, library: Library) -> None:
     assert store.has_device(DEVICE)
     assert not store.has_device("15550100001:4@s.whatsapp.net")
     assert store.device() == (DEVICE, "777:3@lid")
 
 
-def test_tables_without_a_link_hold_no_device(store: FileStore) -> None:
-    Library(store).make_tables()
+def test_tables_without_a_link_hold_no_device(file: FileStore) -> None:
+    FileLibrary(file).make_tables()
+    assert file.device() is None
+    assert not file.has_device(DEVICE)
+
+
+def test_the_folder_is_for_its_owner_alone(file: FileStore) -> None:
+    file.prepare()
+    assert stat.S_IMODE(file.path.parent.stat().st_mode) == 0o700
+
+
+def test_erasing_can_be_done_twice(store: Store, library: Library) -> None:
+    store.erase()
+    store.erase()
     assert store.device() is None
-    assert not store.has_device(DEVICE)
 
 
-def test_the_folder_is_for_its_owner_alone(store: FileStore) -> None:
-    store.prepare()
-    assert stat.S_IMODE(store.path.parent.stat().st_mode) == 0o700
+def test_erasing_leaves_no_file(file: FileStore) -> None:
+    FileLibrary(file).make_tables()
+    file.erase()
+    assert list(file.path.parent.iterdir()) == []
 
 
-def test_erasing_leaves_nothing_and_can_be_done_twice(store: FileStore, library: Library) -> None:
-    store.erase()
-    store.erase()
-    assert list(store.path.parent.iterdir()) == []
-
-
-def test_a_message_whose_secret_is_not_there_did_not_leave(store: FileStore, library: Library) -> None:
+def test_a_message_whose_secret_is_not_there_did_not_leave(store: Store, library: Library) -> None:
     library.store_secret("A", OTHER)
     library.encrypt()
     assert store.trace(SECRET)[:2] == (Trace.ABSENT, None)
 
 
-def test_a_message_that_was_not_encrypted_did_not_leave(store: FileStore, library: Library) -> None:
+def test_a_message_that_was_not_encrypted_did_not_leave(store: Store, library: Library) -> None:
     library.encrypt()
     library.store_secret("A", SECRET)
     assert store.trace(SECRET)[:2] == (Trace.NOT_ENCRYPTED, "A")
 
 
-def test_the_first_message_of_a_link_that_was_not_encrypted_did_not_leave(store: FileStore, library: Library) -> None:
+def test_the_first_message_of_a_link_that_was_not_encrypted_did_not_leave(store: Store, library: Library) -> None:
     library.store_secret("A", SECRET)
     assert store.trace(SECRET)[:2] == (Trace.NOT_ENCRYPTED, "A")
 
 
 @pytest.mark.parametrize("again", [False, True])
-def test_a_message_that_was_encrypted_may_have_left(store: FileStore, library: Library, again: bool) -> None:
+def test_a_message_that_was_encrypted_may_have_left(store: Store, library: Library, again: bool) -> None:
     if again:
         library.encrypt()
     library.store_secret("A", SECRET)
@@ -96,7 +96,7 @@ def test_a_message_that_was_encrypted_may_have_left(store: FileStore, library: L
 
 
 @pytest.mark.parametrize("again", [False, True])
-def test_a_group_message_that_was_encrypted_may_have_left(store: FileStore, library: Library, again: bool) -> None:
+def test_a_group_message_that_was_encrypted_may_have_left(store: Store, library: Library, again: bool) -> None:
     if again:
         library.encrypt_for_group()
     library.store_secret("A", SECRET)
@@ -104,7 +104,7 @@ def test_a_group_message_that_was_encrypted_may_have_left(store: FileStore, libr
     assert store.trace(SECRET)[:2] == (Trace.POSSIBLE, "A")
 
 
-def test_a_message_before_the_last_one_may_have_left(store: FileStore, library: Library) -> None:
+def test_a_message_before_the_last_one_may_have_left(store: Store, library: Library) -> None:
     library.store_secret("A", SECRET)
     library.encrypt()
     library.store_secret("B", OTHER)
@@ -112,14 +112,14 @@ def test_a_message_before_the_last_one_may_have_left(store: FileStore, library: 
     assert store.trace(OTHER)[:2] == (Trace.NOT_ENCRYPTED, "B")
 
 
-def test_a_message_received_in_between_makes_a_doubt_and_never_a_certainty(store: FileStore, library: Library) -> None:
+def test_a_message_received_in_between_makes_a_doubt_and_never_a_certainty(store: Store, library: Library) -> None:
     library.store_secret("A", SECRET)
     library.encrypt(to="somebody else")  # decrypting writes the same table
     library.store_secret("inbound", OTHER)
     assert store.trace(SECRET)[:2] == (Trace.POSSIBLE, "A")
 
 
-def test_a_second_attempt_is_told_apart_from_the_first(store: FileStore, library: Library) -> None:
+def test_a_second_attempt_is_told_apart_from_the_first(store: Store, library: Library) -> None:
     library.store_secret("A", SECRET)
     library.encrypt()
     store.forget_secret(SECRET)
@@ -128,7 +128,7 @@ def test_a_second_attempt_is_told_apart_from_the_first(store: FileStore, library
     assert store.trace(SECRET)[:2] == (Trace.NOT_ENCRYPTED, "B")
 
 
-def test_watching_twice_changes_nothing(store: FileStore, library: Library) -> None:
+def test_watching_twice_changes_nothing(store: Store, library: Library) -> None:
     library.store_secret("A", SECRET)
     store.watch_order()
     assert store.trace(SECRET)[:2] == (Trace.NOT_ENCRYPTED, "A")
@@ -138,7 +138,7 @@ def test_watching_twice_changes_nothing(store: FileStore, library: Library) -> N
 
 
 def test_what_was_begun_for_a_channel_may_have_left_as_nothing_is_encrypted_for_it(
-    store: FileStore, library: Library
+    store: Store, library: Library
 ) -> None:
     library.store_secret("3EB0", SECRET, "120363000000000002@newsletter")
     assert store.trace(SECRET)[:2] == (Trace.POSSIBLE, "3EB0")
@@ -151,16 +151,27 @@ def _beside() -> list[int]:
     return [child.pid for child in psutil.Process().children() if "instances.whatsapp.storefile" in child.cmdline()]
 
 
-def test_the_process_that_opens_stores_is_begun_anew_when_it_was_killed(store: FileStore, library: Library) -> None:
-    assert store.has_device(DEVICE)
+def test_the_process_that_opens_stores_is_begun_anew_when_it_was_killed(file: FileStore) -> None:
+    library = FileLibrary(file)
+    library.make_tables()
+    library.link()
+    assert file.has_device(DEVICE)
     (pid,) = _beside()
     os.kill(pid, signal.SIGKILL)
-    assert store.has_device(DEVICE)
+    assert file.has_device(DEVICE)
     assert _beside() != [pid]
 
 
-def test_a_store_that_cannot_be_read_is_not_taken_for_one_without_a_link(store: FileStore) -> None:
-    store.prepare()
-    store.path.write_bytes(b"this is no database" * 100)
+def test_a_store_that_cannot_be_read_is_not_taken_for_one_without_a_link(file: FileStore) -> None:
+    file.prepare()
+    file.path.write_bytes(b"this is no database" * 100)
     with pytest.raises(StoreFailed, match="not a database"):
-        store.device()
+        file.device()
+
+
+def test_a_message_before_a_forgotten_one_is_not_taken_for_it(store: Store, library: Library) -> None:
+    library.store_secret("A", SECRET)
+    library.encrypt()
+    library.store_secret("B", OTHER)
+    store.forget_secret(OTHER)
+    assert store.trace(SECRET)[:2] == (Trace.POSSIBLE, "A")

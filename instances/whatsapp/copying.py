@@ -10,6 +10,9 @@ import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import UUID
 
@@ -228,12 +231,30 @@ def copy(source: Store, target: Store, device_jid: str) -> int:
     target.prepare()
     target.erase()
     if isinstance(target, FileStore):
-        upgrade(target.name)
+        target.path.touch(mode=0o600)
+        target.path.write_bytes(_empty_file())
     source.restore_contacts()
-    if isinstance(source, FileStore):
+    if isinstance(source, FileStore) and _version(source) != _version(target):
         upgrade(source.name)
     with _opened(source) as read, _opened(target) as write:
         return _copy(read, write, device_jid)
+
+
+@cache
+def _empty_file() -> bytes:
+    """A store of the library without a device; half a second the first time."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "empty.db"
+        upgrade(f"{path}?_foreign_keys=on&_x=")
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return path.read_bytes()
+
+
+def _version(store: Store) -> tuple[Any, ...]:
+    with _opened(store) as side:
+        return side.version()
 
 
 def _copy(read: _Side, write: _Side, jid: str) -> int:

@@ -68,11 +68,11 @@ class KeyDatabase:
     """Where such stores are: a URL as libpq reads it. An empty one is a database that is always away."""
 
     def __init__(self, url: str) -> None:
+        self.url = url
         self._given: dict[str, Any] = conninfo_to_dict(url)
         host = str(self._given.get("host") or "/")
         # The library's driver would insist on TLS, and ours would do without it.
         self._given.setdefault("sslmode", "disable" if host.startswith(_LOOPBACK) else "require")
-        self._missing = not url
 
     @property
     def address(self) -> tuple[str, int] | None:
@@ -91,7 +91,7 @@ class KeyDatabase:
 
     def connect(self) -> psycopg.Connection[dict[str, Any]]:
         """A connection through a pooler, whose calls end when the network is cut. Raises StoreFailed."""
-        if self._missing:
+        if not self.url:
             raise StoreFailed("The instance's keys are in PostgreSQL, and no address of it is set.")
         given = self._given | {"application_name": _OURS, "connect_timeout": _CONNECT_SECONDS}
         given |= {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 2, "tcp_user_timeout": 10_000}

@@ -9,7 +9,7 @@ import pytest
 from pytest_django import Settings
 
 from instances.models import Instance
-from instances.tests.library_store import Library
+from instances.tests.library_store import FileLibrary, Library
 from instances.whatsapp.filestore import FileStore
 from instances.whatsapp.store import Trace
 from messaging.models import Message
@@ -27,7 +27,7 @@ def store(instance: Instance, tmp_path: Path, settings: Settings) -> FileStore:
 
 @pytest.fixture
 def library(store: FileStore) -> Library:
-    found = Library(store)
+    found = FileLibrary(store)
     found.make_tables()
     found.link()
     store.watch_order()
