@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from stack.paths import Paths
 from stack.testing import RunningStack
-from tests.product import Api, wait_for
+from tests.product import Api, Control, wait_for
 from tests.proxy import Proxy
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.only_with("sqlite")]
@@ -118,3 +119,21 @@ def test_a_number_connects_through_its_proxy(stack: RunningStack, acme: Api, pro
     assert "wrong" not in shown["detail"]
     patch(acme, instance, proxy=None)
     acme.wait_for_state(instance, "connected", 60)
+
+
+def test_a_worker_that_ends_while_it_logs_a_number_out_leaves_that_to_the_next(stack: RunningStack, acme: Api) -> None:
+    instance, number = acme.linked()
+    control, worker = Control(stack), "sessions-sandbox-1"
+    control("faults", phone=number, login_failure={"reason": 503})
+    control("drop", phone=number)
+    acme.wait_for_state(instance, "reconnecting", 20)
+    acme.post(f"/instances/{instance}/logout", expect=202)
+    wait_for(lambda: _begun_to_unlink(stack.logs(worker), instance), 10, "the worker to begin")
+    stack.wait_for_restart(worker, stack.kill(worker, signal.SIGTERM))
+    control("faults", phone=number, login_failure={})
+    shown = acme.wait_for_state(instance, "logged_out", 60)
+    assert (shown["reason"], links(stack, number)) == ("logged_out_by_user", 0)
+
+
+def _begun_to_unlink(log: str, instance: str) -> bool:
+    return any("unlinking" in line and instance in line for line in log.splitlines())

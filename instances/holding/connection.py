@@ -66,6 +66,7 @@ class Connection:
         self._writer = writer
         self._intake: Intake | None = None
         self._stopping = threading.Event()
+        self._leaving = False
         self._paused = threading.Event()  # set: end the present attempt's pause early
         self._client: Client | None = None
         self._link: Link | None = None
@@ -128,19 +129,29 @@ class Connection:
             with contextlib.suppress(StoreFailed):  # the next link erases it
                 self.store.erase()
 
+    def leave(self) -> None:
+        """The process ends: do not wait for what the next holder can do as well."""
+        self._leaving = True
+
     def unlink(self, deadline: float) -> None:
-        """Remove the link at WhatsApp, end in order, and delete the keys, whether WhatsApp answered or not."""
+        """Remove the link at WhatsApp, end in order, and delete the keys, whether WhatsApp answered or not.
+
+        Unless the process ends first: then it is the next holder's.
+        """
+        log.info("unlinking", instance=self.instance_id)
         for attachment in self._attachments:
             attachment.close(deadline)
         error = self._log_out(time.monotonic() + UNLINK_SECONDS)
         self.close(max(deadline, time.monotonic() + _DRAIN_SECONDS))
-        if self.ended:  # else the library may still use the file; the next holder will try again
+        if error and self._leaving:
+            log.info("unlinking_left", instance=self.instance_id)
+        elif self.ended:  # else the library may still use the file; the next holder will try again
             self.store.erase()
             self._write(Unlinked(error))
 
     def _log_out(self, until: float) -> str:
         """Why it was not possible; empty when WhatsApp has removed the link."""
-        while not self._online and not self.ended and time.monotonic() < until:
+        while not self._online and not self.ended and not self._leaving and time.monotonic() < until:
             time.sleep(0.05)
         try:
             self._connected().log_out()

@@ -93,7 +93,7 @@ class Holder:
         self._stopping.set()
         self._awake.set()
         self._thread.join(5)
-        end_all(self.worker, self._numbers, self._renew_if_due, self._release, seconds)
+        end_all(self.worker, self._numbers, self._closing, self._renew_if_due, self._release, seconds)
         self._writer.close()
         self._stopped.set()
         KEYS.stop()
