@@ -16,9 +16,10 @@ from media.models import Media
 
 def media(actor: Actor) -> QuerySet[Media]:
     """The files the caller sees: of its organization, for a key those of its mode and of the instances it is
-    limited to; what people uploaded serves both networks, and what was uploaded belongs to no instance.
+    limited to; what people uploaded serves both networks, and what was uploaded belongs to no instance. Not those of
+    an instance that was deleted, from that moment on.
     """
-    rows = Media.objects.filter(organization_id=actor.organization_id)
+    rows = Media.objects.filter(organization_id=actor.organization_id, instance__deleted_at=None)
     if actor.mode is not None:
         rows = rows.filter(Q(network__in=actor.networks) | Q(network=None))
     if actor.instances is not None:

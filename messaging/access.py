@@ -12,8 +12,12 @@ from messaging.models import Call, Chat, Erasure, Message
 
 
 def messages(actor: Actor) -> QuerySet[Message]:
-    """The messages the caller sees: of its organization, for a key of its mode and the instances it is limited to."""
-    query = Message.objects.filter(organization_id=actor.organization_id).select_related("instance")
+    """The messages the caller sees: of its organization, for a key of its mode and the instances it is limited to.
+
+    Not those of an instance that was deleted, from that moment on.
+    """
+    mine = Message.objects.filter(organization_id=actor.organization_id, instance__deleted_at=None)
+    query = mine.select_related("instance")
     if actor.instances is not None:
         query = query.filter(instance_id__in=actor.instances)
     return query if actor.mode is None else query.filter(instance__network__in=actor.networks)
@@ -29,7 +33,8 @@ def message(actor: Actor, message_id: str) -> Message:
 
 def chats(actor: Actor) -> QuerySet[Chat]:
     """The chats of the instances that the caller sees."""
-    query = Chat.objects.filter(organization_id=actor.organization_id).select_related("instance")
+    mine = Chat.objects.filter(organization_id=actor.organization_id, instance__deleted_at=None)
+    query = mine.select_related("instance")
     if actor.instances is not None:
         query = query.filter(instance_id__in=actor.instances)
     return query if actor.mode is None else query.filter(instance__network__in=actor.networks)
@@ -54,7 +59,7 @@ def call(instance: Instance, call_id: str) -> Call:
 def erasure(actor: Actor, erasure_id: str) -> Erasure:
     """Raises Problem ``not_found``."""
     mine = Erasure.objects.filter(organization_id=actor.organization_id, instance__network__in=actor.networks)
-    found = mine.filter(pk=check_id(erasure_id, "ers")).first()
+    found = mine.filter(instance__deleted_at=None, pk=check_id(erasure_id, "ers")).first()
     if found is None or not actor.reaches(found.instance_id):
         raise Problem("not_found")
     return found

@@ -141,7 +141,11 @@ def test_all_that_is_kept_of_it_goes_and_the_records_stay(alice: Person, unlinke
     key = alice.client.post(
         "/api/keys", {"name": "Its own", "mode": "test", "scopes": ["read"], "instances": [unlinked.id]}, "json"
     ).json()
+    told_of = [f"messages/{Message.objects.first().pk}", f"chats/{Chat.objects.get().pk}", f"media/{file.pk}"]  # type: ignore[union-attr]
+    assert [alice.client.get(f"/api/{path}").status_code for path in told_of] == [200] * 3
     delete(alice, unlinked)
+    assert [alice.client.get(f"/api/{path}").status_code for path in told_of] == [404] * 3
+    assert [alice.client.get(f"/api/{path}").json()["results"] for path in ("messages", "media")] == [[], []]
     tasks.remove(unlinked.id)
     for model in (Instance, Message, Chat, Contact, Media, ConnectionChange, Sender):
         assert not model._default_manager.exists(), model
