@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 
-from instances.whatsapp.news import CallOver, Inbound, IncomingCall, Person, ReadOnPhone, Receipt, Typing
+from instances.whatsapp.news import (
+    CallOver,
+    ContactPresence,
+    Inbound,
+    IncomingCall,
+    Person,
+    ReadOnPhone,
+    Receipt,
+    Typing,
+)
 from instances.whatsapp.protos import Message, proto
 from instances.whatsapp.raw import SECRETS, raw_json
 from instances.whatsapp.translating import (
@@ -16,6 +25,7 @@ from instances.whatsapp.translating import (
     CALL_NOTICE,
     CALL_OFFER,
     MESSAGE,
+    PRESENCE,
     RECEIPT,
     TYPING,
     UNDECRYPTABLE,
@@ -402,3 +412,18 @@ def test_a_call_of_a_group_names_it(attrs: dict[str, Any]) -> None:
 )
 def test_a_call_ends_for_a_reason(reason: str, ours: str) -> None:
     assert translate(CALL_END, call("CallTerminate", reason=reason)) == CallOver("C1", ours, NOON)
+
+
+@pytest.mark.parametrize(
+    ("unavailable", "last_seen", "shown"),
+    [(False, -62135596800, None), (True, -62135596800, None), (True, int(NOON.timestamp()), NOON)],
+)
+def test_the_presence_of_a_watched_person(unavailable: bool, last_seen: int, shown: datetime | None) -> None:
+    raw = proto.Presence(From=jid(CARLA[1], "lid"), Unavailable=unavailable, LastSeen=last_seen).SerializeToString()
+    found = translate(PRESENCE, raw)
+    assert found == ContactPresence(Person(None, "777@lid"), not unavailable, shown)
+
+
+def test_the_presence_of_what_is_no_person_means_nothing() -> None:
+    raw = proto.Presence(From=jid(GROUP, "g.us"), Unavailable=False, LastSeen=0).SerializeToString()
+    assert translate(PRESENCE, raw) is None

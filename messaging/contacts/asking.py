@@ -6,7 +6,10 @@ All of it raises Problem like ``instances.commands.call``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
+
+from django.utils import timezone
 
 from config.api.problems import Problem
 from instances import commands
@@ -80,9 +83,17 @@ def picture(who: Somebody, *, preview: bool) -> dict[str, Any]:
 
 def presence(who: Somebody) -> dict[str, Any]:
     """Have WhatsApp tell from now on when somebody comes and goes; the answer is the last that is known."""
+    if not who.contacts.exists():  # else what is told of them would be passed over
+        Contact.objects.bulk_create(
+            [Contact(instance=who.instance, phone=who.phone, lid=who.lid)], ignore_conflicts=True
+        )
     heard = commands.call(who.instance, "contact_presence", {"jids": [_best(who), *who.jids]})
-    known = presence_data(who.contacts.first() or Contact(phone=who.phone, lid=who.lid))
-    return known | (heard or {})
+    known = who.contacts.first() or Contact(phone=who.phone, lid=who.lid)
+    if heard is not None:  # it may not be written yet
+        known.available, known.presence_at = heard["available"], timezone.now()
+        seen = heard["last_seen"]
+        known.last_seen_at = datetime.fromtimestamp(seen, UTC) if seen else known.last_seen_at
+    return presence_data(known)
 
 
 def resolve(*, instance: Instance, link: str) -> dict[str, Any]:

@@ -12,11 +12,12 @@ from weakref import WeakKeyDictionary
 from django.utils import timezone
 
 from config.api.problems import Problem
+from instances.commands import offline
 from instances.holding import attachments, writer
 from instances.holding.attachments import Held
-from instances.whatsapp.jids import Jid, parse
+from instances.whatsapp.jids import LID, PHONE, Jid, parse
 from instances.whatsapp.news import ContactPresence, News
-from messaging.contacts.presence import presence, told
+from messaging.contacts.presence import last_seen, presence
 from messaging.sending import directory
 
 _PRESENCE_SECONDS = 3.0  # WhatsApp tells at once, or not at all
@@ -76,6 +77,12 @@ class Watch:
 _watches: WeakKeyDictionary[Held, Watch] = WeakKeyDictionary()
 
 
+def _watch(held: Held) -> Watch:
+    if (found := _watches.get(held)) is None:  # it goes online only to be logged out
+        raise offline()
+    return found
+
+
 def _put(kept: OrderedDict[Any, Any], key: Any, value: Any) -> None:
     kept[key] = value
     while len(kept) > _MOST_KEPT:
@@ -109,21 +116,26 @@ def lid_of(held: Held, jid: Jid) -> str | None:
 
 def contact_picture(held: Held, arguments: dict[str, Any]) -> dict[str, Any] | None:
     """``{jid, preview}``: ``{id, url}``, or None."""
-    return _watches[held].picture(held, arguments["jid"], arguments["preview"])
+    return _watch(held).picture(held, arguments["jid"], arguments["preview"])
 
 
 def contact_presence(held: Held, arguments: dict[str, Any]) -> dict[str, Any] | None:
-    """``{jids}``, the best first: the last fields of `presence_data`, or None if WhatsApp does not tell."""
+    """``{jids}``, the best first: ``{available, last_seen}`` (Unix seconds), or None if WhatsApp does not tell."""
     since = time.monotonic()
     held.account.watch_presence(parse(arguments["jids"][0]))
-    heard = _watches[held].presence(arguments["jids"], since)
-    return None if heard is None else told(heard.available, heard.last_seen, timezone.now())
+    heard = _watch(held).presence(arguments["jids"], since)
+    if heard is None:
+        return None
+    seen = last_seen(heard, timezone.now())
+    return {"available": heard.available, "last_seen": seen.timestamp() if seen else None}
 
 
 def resolve_link(held: Held, arguments: dict[str, Any]) -> dict[str, Any] | None:
     """``{link}``: ``{jid, name}``, or None if it leads nowhere."""
     found = held.account.resolve_link(arguments["link"])
-    return {"jid": str(found.jid.bare), "name": found.name} if found else None
+    if found is None or found.jid.server not in (PHONE, LID):
+        return None
+    return {"jid": str(found.jid.bare), "name": found.name}
 
 
 attachments.attach.append(Watch)

@@ -45,14 +45,15 @@ def _shown(instance: Instance, found: Mapping[str, Any]) -> dict[str, Any]:
     return {"phone": instance.phone, "lid": instance.lid, **words}
 
 
-def set_picture(*, instance: Instance, media: Media) -> dict[str, Any]:
+def set_picture(*, instance: Instance, media: Media, field: str = "id") -> dict[str, Any]:
     """Show a stored image, cut to a square; its id at WhatsApp.
 
-    Raises Problem ``media_not_stored``, ``media_unusable``, or ``invalid_request`` for a file that is no image.
+    Raises Problem ``media_not_stored``, ``media_unusable``, or ``invalid_request`` at the field of the request for a
+    file that is no image.
     """
     serving.check_stored(media)
     if refusal := media_services.refusal_of(media, Kind.IMAGE):
-        raise invalid("/id", *refusal)
+        raise invalid(f"/{field}", *refusal)
     found = commands.call(instance, "set_picture", {"media": media.id}, seconds=_PICTURE_SECONDS)
     record_act(instance, "picture_updated", media=media.id)
     return dict(found)

@@ -32,8 +32,9 @@ class ProfilePictureView(APIView):
 
     def put(self, request: Request, instance_id: str) -> Response:
         instance = access.instance(actor_of(request), instance_id)
-        media = _file(actor_of(request), **checked(PictureInput, request))
-        return Response(services.set_picture(instance=instance, media=media))
+        given = checked(PictureInput, request)
+        media = _file(actor_of(request), **given)
+        return Response(services.set_picture(instance=instance, media=media, field=next(iter(given))))
 
     def delete(self, request: Request, instance_id: str) -> Response:
         services.remove_picture(instance=access.instance(actor_of(request), instance_id))
