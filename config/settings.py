@@ -52,7 +52,7 @@ SANDBOX_ENABLED = E.SANDBOX_ENABLED
 
 INSTALLED_APPS = [
     "unfold",
-    "django.contrib.admin",
+    "django.contrib.admin.apps.SimpleAdminConfig",  # config/urls.py looks for the pages: no worker needs them
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -6,6 +6,8 @@ from django.urls import include, path
 from config.api import docs, health, metrics, root
 from config.api.limits import limited
 
+admin.autodiscover()
+
 urlpatterns = [
     path("health", limited("anonymous")(health.health)),
     path("livez", health.livez),

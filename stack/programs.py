@@ -86,7 +86,8 @@ class Programs:
         )
 
     def _celery(self, name: str, *arguments: str, **options: Any) -> Program:
-        return self._program(name, "celery", "-A", "config", *arguments, "--loglevel", "INFO", **options)
+        command = ("celery", "-A", "config", "--skip-checks", *arguments, "--loglevel", "INFO")
+        return self._program(name, *command, **options)
 
     def sandbox(self) -> Program:
         port, media_port = sandbox_ports(self.paths.sandbox / "ports.json")

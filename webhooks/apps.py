@@ -15,11 +15,11 @@ class WebhooksConfig(AppConfig):
     def ready(self) -> None:
         from accounts import mail
         from config import metrics
-        from config.api import openapi
+        from config.api.additions import additions
         from webhooks import alerts, catalogue
         from webhooks.metrics import READINGS
 
         mail.texts.update(alerts.TEXTS)
         catalogue.sources.append("webhooks.api.event_shapes")
-        openapi.additions.append(_describe)
+        additions.append(_describe)
         metrics.readings.update(READINGS)

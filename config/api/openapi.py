@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import lru_cache
 from http import HTTPStatus
 from importlib import import_module
@@ -19,6 +19,7 @@ from drf_spectacular import generators, openapi
 from drf_spectacular.utils import Direction
 from rest_framework.views import APIView  # noqa: TID251 (only a type)
 
+from config.api.additions import additions
 from config.api.components import REF
 from config.api.operations import Operation, ProblemDetails, Tag, operation_of, schema_of
 from config.api.problems import CATALOGUE, CONTENT_TYPE
@@ -316,9 +317,6 @@ def entry_points() -> list[EntryPoint]:
             found.append(EntryPoint(path, operation.summary, getattr(callback.cls, "scopes", {}).get(method)))
     return found
 
-
-# What apps have to say beside their operations: each may add to the document.
-additions: list[Callable[[dict[str, Any]], None]] = []
 
 _building = Lock()
 
