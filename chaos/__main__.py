@@ -36,6 +36,8 @@ def main(argv: list[str]) -> int:
     print(table(result))
     if options.output:
         options.output.write_text(json.dumps(_as_json(result, complaints), indent=2) + "\n")
+    if complaints:
+        print(result.logged)
     for complaint in complaints:
         print(f"BROKEN: {complaint}")
     return 1 if complaints else 0

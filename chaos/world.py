@@ -47,6 +47,7 @@ class Result:
     away: list[float]  # seconds between two logins of a number, each time
     slowest: float  # seconds until a message was accepted
     settled: float  # seconds after the last trouble until nothing was under way
+    logged: str = ""  # what the processes complained of
 
 
 def environ(plan: Plan) -> dict[str, str]:
@@ -67,7 +68,9 @@ def run(plan: Plan, say: Say) -> Result:
             product.lift_limits()
             say(f"linking {plan.numbers} numbers")
             numbers = _numbers(product, plan.numbers)
-            return _suffer(product, numbers, plan, say)
+            result = _suffer(product, numbers, plan, say)
+            result.logged = stack.complaints()
+            return result
         except BaseException:
             print(stack.complaints())
             raise

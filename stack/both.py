@@ -4,6 +4,8 @@ Five runs share the machine: the apps' own tests and those of the whole product,
 processes, most of them on PostgreSQL, are a run of their own there. The product's mostly wait for processes, so the
 apps' get what they leave of the processor; one after the other, as the second finds the modules that the first has
 compiled. Each run's output is shown when it has ended. What does not touch the database runs once, with SQLite.
+
+When no tests are chosen, a sixth run is five minutes of chaos: always the same troubles, at other moments each time.
 """
 
 from __future__ import annotations
@@ -24,14 +26,17 @@ PRODUCT = ["stack", "tests"]  # where those of the whole product are: to collect
 _LANES = (  # side by side; in each one run after the other
     [("product", "postgres")],
     [("kills", "postgres")],
-    [("product,kills", "sqlite")],
+    [("product,kills", "sqlite"), ("chaos", "postgres")],
     [("apps", "postgres"), ("apps", "sqlite")],
 )
+_CHAOS = ["--seconds", "300", "--seed", "7"]
 _NICE = ["nice", "-n", "10"]
 _AT_ONCE = ["-n", "2", "--dist", "loadfile"]  # a file's fixtures are set up once
 
 
 def _command(part: str, stack: str, arguments: list[str], chosen: bool) -> list[str]:
+    if part == "chaos":
+        return [sys.executable, "-m", "chaos", *_CHAOS]
     run = [sys.executable, "-m", "pytest", f"--stack={stack}", f"--part={part}"]
     if part == "apps":
         return [*_NICE, *run, *_AT_ONCE, *arguments]
@@ -42,10 +47,13 @@ def main(arguments: list[str]) -> int:
     """The worst exit code of the runs. That a run has none of the chosen tests is an error if all have none."""
     chosen = any(not one.startswith("-") for one in arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the runs end with us
-    print("Five runs of tests; each is reported when it has ended.", flush=True)
+    print("Each run of tests is reported when it has ended.", flush=True)
     codes: dict[str, int] = {}
     with contextlib.ExitStack() as until:
-        lanes = [_lane(lane, arguments, chosen, codes, until) for lane in _LANES]
+        lanes = [
+            _lane([run for run in lane if not (chosen and run[0] == "chaos")], arguments, chosen, codes, until)
+            for lane in _LANES
+        ]
         while lanes:
             lanes = [lane for lane in lanes if next(lane, False)]
             time.sleep(0.2)
