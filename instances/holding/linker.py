@@ -28,6 +28,8 @@ from instances.whatsapp.translating.values import jid_of
 _PAIRED, _CONNECTED, _HISTORY, _MESSAGE, _RECEIPT = 2, 3, 13, 17, 18
 _DRAIN_SECONDS, _DRAIN_LIMIT_SECONDS = 0.3, 5.0
 _HISTORY_SECONDS = 20.0  # for a part of the history that was announced: nobody announces it again
+_KEY_SECONDS = 1.0  # for the phone's key of the settings; what comes later comes over the next connection
+_NAME_SECONDS = 5.0  # for the first of five parts of the settings, fetched one after another
 _output = threading.Lock()
 
 
@@ -36,12 +38,13 @@ def say(**line: Any) -> None:
         print(json.dumps(line), flush=True)
 
 
-def _announces_history(raw: bytes) -> bool:
+def _has(part: str, raw: bytes) -> bool:
+    """Whether a message of the phone to its own devices carries this."""
     try:
         message = proto.Message.FromString(raw).Message
     except DecodeError:
         return False
-    return bool(message.protocolMessage.HasField("historySyncNotification"))
+    return bool(message.protocolMessage.HasField(part))
 
 
 class Linker:
@@ -50,6 +53,7 @@ class Linker:
         self.client = Client(store, None, codes, self._event, self._qr, lambda text: say(status=text), **options)
         self._showing = threading.Event()
         self._last = time.monotonic()
+        self._got_key = threading.Event()
         self._announced = 0  # parts of the history that are being downloaded
 
     def _qr(self, code: str, seconds: int) -> None:
@@ -64,7 +68,9 @@ class Linker:
         elif code == _CONNECTED:
             threading.Thread(target=self._finish, daemon=True).start()
         else:
-            self._announced += _announces_history(raw) if code == _MESSAGE else -(code == _HISTORY)
+            if code == _MESSAGE and _has("appStateSyncKeyShare", raw):
+                self._got_key.set()
+            self._announced += _has("historySyncNotification", raw) if code == _MESSAGE else -(code == _HISTORY)
             say(event=code, raw=base64.b64encode(raw).decode())
 
     def _finish(self) -> None:
@@ -72,12 +78,22 @@ class Linker:
         deadline = time.monotonic() + _HISTORY_SECONDS
         while self._announced > 0 and time.monotonic() < deadline:
             time.sleep(0.02)
+        self._await_settings()
         self.client.disconnect()
         deadline = time.monotonic() + _DRAIN_LIMIT_SECONDS
         while time.monotonic() < deadline and time.monotonic() - self._last < _DRAIN_SECONDS:
             time.sleep(0.02)
         say(done=True)
         os._exit(0)
+
+    def _await_settings(self) -> None:
+        """The library fetches them once, when it gets their key: cut off, it would know neither name nor contacts."""
+        if not self._got_key.wait(_KEY_SECONDS):
+            return
+        begun = time.monotonic()
+        while not self.client.account.names().name and time.monotonic() < begun + _NAME_SECONDS:
+            time.sleep(0.01)
+        time.sleep(4 * min(time.monotonic() - begun, _NAME_SECONDS / 4))
 
     def listen(self) -> None:
         """Serve requests of the parent until it closes the pipe, which also happens when it dies."""
