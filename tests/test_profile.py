@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import re
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +15,7 @@ from stack.testing import RunningStack
 from tests.product import Api, Control, Receiver, wait_for
 from tests.test_every_type import encoded
 
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "profile.md"
 pytestmark = [pytest.mark.end_to_end, pytest.mark.only_with("postgres")]
 
 
@@ -111,3 +117,47 @@ def test_a_number_learns_what_others_show(
         assert seen["online"] is True
         change(acme, "PUT", f"/instances/{instance}/presence", {"presence": "unavailable"})
         wait_for(lambda: control("profile", phone=number)["online"] is False, what="the end of our presence")
+
+
+def test_the_commands_of_the_page_have_the_answers_of_the_page(
+    stack: RunningStack, acme: Api, tmp_path: Path, subtests: pytest.Subtests
+) -> None:
+    control, (instance, number) = Control(stack), acme.linked()
+    carla = acme.phone("Carla")
+    control("set_profile", phone=carla, about="At sea", picture=encoded())
+    for online in (True, False):
+        control("presence", phone=carla, online=online)
+    link = control("contact_link", phone=carla).rpartition("/")[2]
+    wait_for(lambda: acme.get(f"/instances/{instance}/profile")["name"], what="the first name")
+    (tmp_path / "logo.jpg").write_bytes(base64.b64decode(encoded()))
+    real = {"INSTANCE": instance, "KEY": acme.credential, "15550100002": carla, "CARLASLINK": link}
+    real["http://127.0.0.1:8000"] = stack.address
+    shown = {carla: "15550100002", number: "15550100001"}
+    blocks = re.findall(r"```sh\n(.*?)```(?:\n\n```json\n(.*?)```)?", PAGE.read_text(), re.DOTALL)
+    assert len(blocks) > 12
+    for command, answer in blocks:
+        with subtests.test(command.split("\n")[0]):
+            line = filled(command, real)
+            done = subprocess.run(line, shell=True, capture_output=True, text=True, check=True, cwd=tmp_path)  # noqa: S602
+            assert as_example(done.stdout, shown) == (json.loads(answer) if answer else None)
+
+
+def filled(command: str, real: dict[str, str]) -> str:
+    for name, value in real.items():
+        command = command.replace(name, value)
+    return command
+
+
+def as_example(answer: str, example: dict[str, str]) -> Any:
+    """An answer with the numbers, ids and moments of the docs."""
+    for value, shown in example.items():
+        answer = answer.replace(value, shown)
+    for pattern, shown in (
+        (r"\d+@lid", "100000000000001@lid"),
+        (r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", "2026-11-23T09:30:00.000Z"),
+        (r'"\d{10}"', '"1796148000"'),
+        (r"https://127[^\"]*", "https://pps.whatsapp.net/v/t61.24694-24/picture.jpg"),
+        (r"wa.me/qr/[A-Z0-9]{14}", "wa.me/qr/ABCDEFGHIJKLMN"),
+    ):
+        answer = re.sub(pattern, shown, answer)
+    return json.loads(answer) if answer else None
