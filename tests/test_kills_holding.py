@@ -156,7 +156,7 @@ class Traffic:
                 text = f"{self._label} {len(self.accepted)}"
                 api.send(instance, self._fleet.carla, text)
                 self.accepted.append(text)
-                if self._ended.wait(0.03):
+                if self._ended.wait(0.1):
                     return
 
     def stop(self, *, may_be_unconfirmed: bool = False) -> int:
