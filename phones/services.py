@@ -92,3 +92,18 @@ def received(*, phone: VirtualPhone, after: int, limit: int) -> dict[str, Any]:
 
 def mark_read(*, phone: VirtualPhone, message_id: str) -> None:
     _call("mark_read", phone, id=message_id)
+
+
+def ring(*, phone: VirtualPhone, to: str, video: bool) -> dict[str, Any]:
+    """Call somebody, or everybody in a group; nobody can answer. Raises Problem ``not_on_whatsapp``."""
+    return dict(_call("call", phone, to=to, video=video))
+
+
+def calls(*, phone: VirtualPhone) -> list[dict[str, Any]]:
+    """Those that the phone made and got since the sandbox started, oldest first."""
+    return list(_call("calls", phone))
+
+
+def hang_up(*, phone: VirtualPhone, call_id: str) -> None:
+    """End a call that the phone makes. Idempotent."""
+    _call("hang_up", phone, id=call_id)

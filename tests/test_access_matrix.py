@@ -293,6 +293,9 @@ ROWS = [
         {"to": "15550100002", "text": "Hello"},
     ),
     Row("POST /api/sandbox/phones/{phone}/messages/3EB0A/read", "send", "404 not_found", "phone"),
+    Row("GET /api/sandbox/phones/{phone}/calls", "read", "200", "phone"),
+    Row("POST /api/sandbox/phones/{phone}/calls", "send", "422 not_on_whatsapp", "phone", {"to": "15550100002"}),
+    Row("DELETE /api/sandbox/phones/{phone}/calls/3EB0A", "send", "404 not_found", "phone"),
 ]
 # Pages for people, tried by tests of their own.
 PAGES = {"/account/", "/admin/"}

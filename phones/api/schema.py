@@ -8,7 +8,7 @@ from msgspec import UNSET, Meta, UnsetType
 from config.api.operations import Moment, Operation, Operations, OptionalText, Page, Phone, Shape, Tag, identifier
 from instances.api.schema import InstanceId
 from phones.api import views
-from phones.api.serializers import CodeInput, PhoneInput, ReceivedQuery, ScanInput, SendInput
+from phones.api.serializers import CallInput, CodeInput, PhoneInput, ReceivedQuery, ScanInput, SendInput
 
 
 class VirtualPhone(Shape):
@@ -110,6 +110,26 @@ class PhoneMessages(Shape):
     next: int | None
 
 
+class PhoneCallMade(Shape):
+    id: Annotated[str, Meta(description="WhatsApp's id of the call.")]
+
+
+class PhoneCall(Shape):
+    """A call as the phone shows it."""
+
+    id: str
+    other: Annotated[str, Meta(description="JID of who is called, or calls.")] = msgspec.field(name="with")
+    outgoing: bool
+    video: bool
+    status: Literal["ringing", "rejected", "ended"]
+
+
+class PhoneCalls(Shape):
+    """Oldest first."""
+
+    results: list[PhoneCall]
+
+
 _SANDBOX = ("live_key_on_sandbox", "sandbox_unavailable")
 TAG = Tag("Virtual phones", "Made-up numbers in the sandbox network.")
 _SCAN = ("test_key_on_live", "no_qr", "qr_expired", "link_unfinished", "number_in_use", "number_taken")
@@ -152,4 +172,16 @@ OPERATIONS: Operations = {
         example={"to": "15550100002", "text": "Hello"},
     ),
     views.ReadView.post: Operation("Mark a message read", answers={200: PhoneRead}, problems=_SANDBOX),
+    views.PhoneCallsView.get: Operation(
+        "Calls of the phone", "Since the sandbox network started.", answers={200: PhoneCalls}, problems=_SANDBOX
+    ),
+    views.PhoneCallsView.post: Operation(
+        "Call from the phone",
+        "It rings until it is rejected or hung up; nobody can answer.",
+        body=CallInput,
+        answers={201: PhoneCallMade},
+        problems=["not_on_whatsapp", *_SANDBOX],
+        example={"to": "15550100002"},
+    ),
+    views.PhoneCallView.delete: Operation("Hang up", "Idempotent.", answers={204: None}, problems=_SANDBOX),
 }

@@ -98,6 +98,11 @@ class SendInput(Input):
         return {"kind": kind, "content": {"body": content} if kind == "text" else content, **attrs}
 
 
+class CallInput(Input):
+    to = Text(max_length=80, help_text="A phone number, or the JID of a group.")
+    video = Switch(default=False)
+
+
 class ReceivedQuery(Input):
     after = serializers.IntegerField(min_value=0, default=0)
     limit = serializers.IntegerField(min_value=1, max_value=100, default=100)

@@ -8,4 +8,6 @@ urlpatterns = [
     path("sandbox/phones/<str:phone>/enter-code", views.EnterCodeView.as_view()),
     path("sandbox/phones/<str:phone>/messages", views.PhoneMessagesView.as_view()),
     path("sandbox/phones/<str:phone>/messages/<str:message_id>/read", views.ReadView.as_view()),
+    path("sandbox/phones/<str:phone>/calls", views.PhoneCallsView.as_view()),
+    path("sandbox/phones/<str:phone>/calls/<str:call_id>", views.PhoneCallView.as_view()),
 ]

@@ -9,7 +9,7 @@ from config.api.serializers import checked, checked_query
 from config.api.views import APIView
 from instances import access as instance_access
 from phones import access, services
-from phones.api.serializers import CodeInput, PhoneInput, ReceivedQuery, ScanInput, SendInput, phone_data
+from phones.api.serializers import CallInput, CodeInput, PhoneInput, ReceivedQuery, ScanInput, SendInput, phone_data
 
 
 class SandboxView(APIView):
@@ -67,3 +67,22 @@ class ReadView(SandboxView):
     def post(self, request: Request, phone: str, message_id: str) -> Response:
         services.mark_read(phone=access.phone(actor_of(request), phone), message_id=message_id)
         return Response({"id": message_id, "status": "read"})
+
+
+class PhoneCallsView(SandboxView):
+    scopes = {"GET": "read", "POST": "send"}
+
+    def get(self, request: Request, phone: str) -> Response:
+        return Response({"results": services.calls(phone=access.phone(actor_of(request), phone))})
+
+    def post(self, request: Request, phone: str) -> Response:
+        virtual_phone = access.phone(actor_of(request), phone)
+        return Response(services.ring(phone=virtual_phone, **checked(CallInput, request)), status=201)
+
+
+class PhoneCallView(SandboxView):
+    scopes = {"DELETE": "send"}
+
+    def delete(self, request: Request, phone: str, call_id: str) -> Response:
+        services.hang_up(phone=access.phone(actor_of(request), phone), call_id=call_id)
+        return Response(status=204)
