@@ -235,11 +235,15 @@ def test_a_rolling_restart_under_load_loses_and_doubles_nothing(
     assert max(absences) < HAND_OVER_SECONDS
 
 
+def _lost_leases(stack: RunningStack) -> int:
+    return stack.logs(WORKERS[0], lines=100_000).count("lease_lost")
+
+
 def test_a_worker_that_was_frozen_gives_its_numbers_up_and_writes_and_sends_nothing(linked: Fleet) -> None:
     linked.open()
     linked.wait_until_well()
     acme, carla, stack = linked.acme, linked.carla, linked.stack
-    losses = stack.logs(WORKERS[0]).count("lease_lost")
+    losses = _lost_leases(stack)
 
     def is_sent(message: str) -> bool:
         return acme.message(message)["status"] in ("sent", "delivered")
@@ -255,7 +259,7 @@ def test_a_worker_that_was_frozen_gives_its_numbers_up_and_writes_and_sends_noth
         before = linked.seen()
     finally:
         os.kill(frozen, signal.SIGCONT)
-    wait_for(lambda: stack.logs(WORKERS[0]).count("lease_lost") > losses, 20, "the frozen worker to notice")
+    wait_for(lambda: _lost_leases(stack) > losses, 20, "the frozen worker to notice")
     time.sleep(2)
     # The library goes on in the same moment and may log in once more before it is told to leave; that is all.
     assert all(one.replaced - before[name].replaced <= 2 for name, one in linked.seen().items())
