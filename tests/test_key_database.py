@@ -83,7 +83,7 @@ class Talk:
 
     def _came(self) -> list[str]:
         found = self.api.messages(instance=self.instance, direction="inbound")
-        return sorted(str((one["text"] or {}).get("body")) for one in found)
+        return sorted(str((one.get("text") or {}).get("body")) for one in found)
 
     def stop(self) -> None:
         self.api.post(f"/instances/{self.instance}/stop", expect=202)
