@@ -28,6 +28,7 @@ from instances.holding.replaying import replay_abandoned
 from instances.holding.writer import Writer, handlers
 from instances.models import Instance, Worker
 from instances.states import Wanted
+from instances.whatsapp.client import store_away
 
 log = structlog.get_logger(__name__)
 _LOOK_SECONDS, _FIND_WORK_SECONDS = 1.0, 0.5  # so at every look
@@ -69,6 +70,7 @@ class Holder:
         self._fence.start()
         self._replays.start()
         if settings.KEY_STORE_URLS[self.worker.network]:
+            store_away.append(KEYS.suspect)
             KEYS.start(keystores.database_of(self.worker.network), lambda: list(self._numbers.values()))
 
     def wake(self, instance_ids: list[str]) -> None:

@@ -34,6 +34,7 @@ class KeyWatch:
         self._there = threading.Event()
         self._there.set()
         self._stopped = threading.Event()
+        self._leaving = threading.Lock()
         self._good_at = clock()
         self._failures = 0
 
@@ -45,6 +46,11 @@ class KeyWatch:
 
     def stop(self) -> None:
         self._stopped.set()
+
+    def suspect(self) -> None:
+        """A library could not read its keys; whether the database is there again is asked afterwards."""
+        self._failures = _FAILURES
+        self._leave()
 
     def wait(self, stopping: threading.Event) -> None:
         """Until the database is there, or the number is stopped."""
@@ -71,14 +77,20 @@ class KeyWatch:
     def _look(self) -> None:
         while not self._stopped.wait(_LOOK_SECONDS):
             away = self._failures >= _FAILURES or clock() - self._good_at > _SILENT_SECONDS
-            if away and self._there.is_set():
-                self._there.clear()
-                log.warning("key_store_away")
-                for number in self._numbers():
-                    threading.Thread(target=number.leave_for_keys, daemon=True).start()
-            elif not away and not self._there.is_set():
+            if away:
+                self._leave()
+            elif not self._there.is_set():
                 log.warning("key_store_back")
                 self._there.set()
+
+    def _leave(self) -> None:
+        with self._leaving:
+            if not self._there.is_set():
+                return
+            self._there.clear()
+        for number in self._numbers():
+            threading.Thread(target=number.leave_for_keys, daemon=True).start()
+        log.warning("key_store_away")
 
 
 KEYS = KeyWatch()

@@ -12,6 +12,7 @@ import psutil
 from django.conf import settings
 
 from instances.holding.fence import clock
+from instances.whatsapp.databasestore import KeyDatabase
 
 # What a number needs at most: its socket, its store with log and index, files under way; its threads and the library's.
 _DESCRIPTORS_EACH, _THREADS_EACH = 10, 10
@@ -47,8 +48,16 @@ class Meter:
         opened = _opened()
         stores = str(Path(settings.SESSION_STORE_DIR).resolve()) + os.sep
         connections = sum(name.startswith(stores) and name.endswith(".db") for name in opened)
+        if ports := {address[1] for address in map(_address, settings.KEY_STORE_URLS.values()) if address}:
+            connections += sum(
+                bool(one.raddr) and one.raddr.port in ports for one in self._process.net_connections("tcp")
+            )
         memory = int(self._process.memory_info().rss)
         return Load(len(opened), connections, self._process.num_threads(), memory, round(cpu, 3))
+
+
+def _address(url: str) -> tuple[str, int] | None:
+    return KeyDatabase(url).address if url else None
 
 
 def _opened() -> list[str]:

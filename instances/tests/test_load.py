@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import socket
 import threading
 from pathlib import Path
 
@@ -27,6 +28,13 @@ def test_a_meter_reads_what_this_process_has(settings: Settings, tmp_path: Path)
     assert load.descriptors >= 20
     assert load.threads >= threading.active_count() > 0
     assert load.memory_bytes > 2**20
+
+
+def test_connections_to_a_key_database_are_those_of_stores_too(settings: Settings) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()):
+        before = Meter().read().store_connections
+        settings.KEY_STORE_URLS = {"sandbox": f"postgres://127.0.0.1:{server.getsockname()[1]}/keys", "whatsapp": ""}
+        assert Meter().read().store_connections - before == 1
 
 
 def test_what_numbers_need_is_no_leak(settings: Settings) -> None:

@@ -11,6 +11,7 @@ import itertools
 import logging
 import mmap
 import os
+import re
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from functools import lru_cache
@@ -44,6 +45,13 @@ _MEDIA_TYPES = {
     "voice": _AUDIO,
     "document": _DOCUMENT,
 }
+# A message that could not be decrypted since the library's store did not answer. WhatsApp is told that it was received,
+# and its sender is asked to send it again, four times within some round trips.
+_STORE_AWAY = re.compile(
+    r"^Error decrypting message .*(bad connection|connect: |connection reset|broken pipe|EOF|i/o timeout|pq: )",
+    re.DOTALL,
+)
+store_away: list[Callable[[], None]] = []  # called at once, by a thread of the library's: no waiting
 _attempts = itertools.count(1)
 _keep: list[Client] = []
 
@@ -57,6 +65,9 @@ def _log_line(pointer: int, size: int) -> None:
     entry = proto.LogEntry.FromString(ctypes.string_at(pointer, size))
     level = {"ERROR": logging.WARNING, "WARN": logging.INFO}.get(entry.Level, logging.DEBUG)
     log.log(level, "%s: %s", entry.Name, entry.Message)
+    if _STORE_AWAY.search(entry.Message):
+        for call in store_away:
+            call()
 
 
 class Client:
