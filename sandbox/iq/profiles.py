@@ -98,7 +98,8 @@ def _set_about(net: Network, account: Account, variables: dict[str, Any]) -> Any
     return {"xwa2_update_text_status": {"result": "SUCCESS"}}
 
 
-QUERIES["9152604461510864"] = _set_about
+SET_ABOUT = "9152604461510864"
+QUERIES[SET_ABOUT] = _set_about
 
 
 @handles("w:qr", "set")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sandbox.iq.profiles import SET_ABOUT
 from sandbox.media import MediaStore
 from sandbox.model import Device
 from sandbox.network import Network
@@ -46,13 +47,15 @@ async def test_everything_is_there_after_a_restart(tmp_path: Path, network: Netw
     upload_prekey(alice)
     create = node("create", node("participant", jid=bob.lid), subject="Team")
     alice.query("w:g2", "set", create, to=Jid("", "g.us"))
-    alice.query("status", "set", node("status", "busy"))
-    alice.query("blocklist", "set", node("item", action="block", jid=bob.lid))
+    alice.query("w:mex", "get", node("query", '{"variables": {"input": {"text": "busy"}}}', query_id=SET_ABOUT))
+    alice.query("w:qr", "set", node("qr", type="contact", action="get"))
     device_of(alice).account.faults.ack_error = 463
     first.save_account(device_of(alice).account)
     id_ = bob.phone.send(ALICE, Message(conversation="hello"))
     assert [m.id for m in device_of(alice).account.phone.inbox.received.values()] == [id_]
     device_of(alice).account.phone.mark_read(id_)
+    alice.query("blocklist", "set", node("item", action="block", jid=bob.lid))
+    assert device_of(alice).account.about == "busy"
     state.close()
 
     state, second = await reopened(tmp_path, network.media)
