@@ -6,10 +6,6 @@ import contextlib
 import random
 import threading
 import time
-from collections.abc import Collection, Sequence
-from concurrent.futures import Future
-from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -26,19 +22,17 @@ from instances.holding.intake import Intake
 from instances.holding.keywatch import KEYS
 from instances.holding.linking import Link, is_of_keys, is_of_network, link_place
 from instances.holding.probation import Probation
+from instances.holding.reach import Reach
 from instances.holding.replaying import replay_own
 from instances.holding.starts import STARTS
 from instances.holding.watchdog import Watchdog
 from instances.holding.writer import LeaseLost, Writer
 from instances.models import Instance, KeyStore
 from instances.states import ENDED, State, Wanted
-from instances.whatsapp.account import Account
 from instances.whatsapp.client import Client
 from instances.whatsapp.failures import SendFailed
-from instances.whatsapp.files import Place
-from instances.whatsapp.jids import Jid, parse
-from instances.whatsapp.news import GroupInfo, News, Sent, StateChange
-from instances.whatsapp.people import Registration
+from instances.whatsapp.jids import parse
+from instances.whatsapp.news import News, StateChange
 from instances.whatsapp.store import StoreFailed
 from instances.whatsapp.translating import KEEP_ALIVE, KEEP_ALIVE_LOST, STATES, STREAM_ERROR, codes, translate
 
@@ -50,7 +44,7 @@ _SHOW_SECONDS = 60.0  # to try to be shown as online
 UNLINK_SECONDS = 30.0  # to come online and be logged out; then the keys go without it
 
 
-class Connection:
+class Connection(Reach):
     """Runs on a thread of its own from `start` until `close` or an end that only the user can mend."""
 
     def __init__(self, instance: Instance, writer: Writer, fence: Fence) -> None:
@@ -195,60 +189,6 @@ class Connection:
         limit = min(deadline, time.monotonic() + _DRAIN_SECONDS)
         while time.monotonic() < limit and time.monotonic() - self._last_event < _QUIET_SECONDS:
             time.sleep(0.02)
-
-    # --- for attachments --------------------------------------------------------------------
-
-    @property
-    def online(self) -> bool:
-        return self._online and not self._stopping.is_set() and self.fence.holds
-
-    def write(self, value: Any, *, urgent: bool = True) -> Future[Any]:
-        return self._writer.submit(self.instance_id, self.epoch, value, urgent=urgent)
-
-    def send(self, to: Jid, message: Any) -> Sent:
-        self._last_use = time.monotonic()
-        sent = self._connected().send(to, message)
-        self.watchdog.heard()
-        return sent
-
-    def group(self, jid: Jid) -> GroupInfo:
-        return self._connected().group(jid)
-
-    def mark_read(self, chat: Jid, sender: Jid, wa_ids: Sequence[str], at: datetime) -> None:
-        self._connected().mark_read(chat, sender, wa_ids, at)
-
-    def chat_presence(self, chat: Jid, state: str) -> None:
-        self._connected().chat_presence(chat, state)
-
-    def reject_call(self, caller: Jid, wa_id: str) -> None:
-        self._connected().reject_call(caller, wa_id)
-
-    def status_privacy(self) -> str:
-        return self._connected().status_privacy()
-
-    def upload(self, kind: str, path: Path, newsletter: bool) -> Place:
-        return self._connected().upload(kind, path, newsletter)
-
-    def are_on_whatsapp(self, phones: Collection[str]) -> dict[str, Registration | None]:
-        return self._connected().are_on_whatsapp(phones)
-
-    def presence(self, *, available: bool) -> None:
-        self._connected().presence(available=available)
-        self._shown_online = available
-
-    def announce(self) -> None:
-        self._connected().presence(available=self._shown_online)
-
-    @property
-    def account(self) -> Account:
-        return self._connected().account
-
-    def _connected(self) -> Client:
-        """For one call. A process that was stopped for longer than its lease sends nothing when it goes on."""
-        client = self._client
-        if client is None or not self.fence.holds:
-            raise SendFailed("client is nil: the number is offline")
-        return client
 
     # --- for its watchdog -------------------------------------------------------------------
 
