@@ -39,6 +39,7 @@ from instances.whatsapp.translating import KEEP_ALIVE, KEEP_ALIVE_LOST, STATES, 
 log = structlog.get_logger(__name__)
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 60.0
 _QUIET_SECONDS, _DRAIN_SECONDS = 0.3, 15.0
+_QUIET_DATABASE_SECONDS = 1.0  # a key that is being used up may take its time
 _LASTING_SECONDS = 30.0  # online for so long, the next pause is the first again
 _SHOW_SECONDS = 60.0  # to try to be shown as online
 UNLINK_SECONDS = 30.0  # to come online and be logged out; then the keys go without it
@@ -52,6 +53,7 @@ class Connection(Reach):
         self.fence = fence
         self.store = keystores.store_of(instance)
         self._keys_shared = self.store.kind == KeyStore.POSTGRES
+        self._quiet_seconds = _QUIET_DATABASE_SECONDS if self._keys_shared else _QUIET_SECONDS
         wanted = settings.of(instance)
         self._codes = codes(history=wanted.history.days > 0, typing=wanted.receive.typing)
         self._device_jid, self._link_phone = instance.device_jid, instance.link_phone
@@ -187,7 +189,7 @@ class Connection(Reach):
         client.disconnect()
         self._last_event = time.monotonic()
         limit = min(deadline, time.monotonic() + _DRAIN_SECONDS)
-        while time.monotonic() < limit and time.monotonic() - self._last_event < _QUIET_SECONDS:
+        while time.monotonic() < limit and time.monotonic() - self._last_event < self._quiet_seconds:
             time.sleep(0.02)
 
     # --- for its watchdog -------------------------------------------------------------------
@@ -218,7 +220,11 @@ class Connection(Reach):
             return
         self._online, self._end = False, StateChange(State.RECONNECTING, "key_store_unreachable")
         metrics.RECONNECTS.inc("key_store_unreachable")
+        client.disconnect()
         self.write(self._end)
+        # A message that is being decrypted has used its key as soon as the database goes on. Were the library stopped,
+        # nobody would hear of it, and when WhatsApp repeats it, it could not be decrypted any more.
+        KEYS.wait(self._stopping)
         self._hang_up(client, time.monotonic() + _DRAIN_SECONDS)
         client.stop()
 

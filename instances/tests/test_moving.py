@@ -149,6 +149,7 @@ def _content(library: FileLibrary | DatabaseLibrary, table: str) -> list[tuple[A
     columns = {
         "whatsmeow_device": "jid, lid, noise_key, adv_details, platform",
         "whatsmeow_pre_keys": "jid, key_id, key, uploaded",
+        "whatsmeow_sessions": "our_jid, their_id, session",
         "whatsmeow_message_secrets": "our_jid, chat_jid, sender_jid, message_id, key",
     }
     rows = library.run(f"SELECT {columns.get(table, '*')} FROM {table}")  # noqa: S608

@@ -169,6 +169,13 @@ def test_a_store_that_cannot_be_read_is_not_taken_for_one_without_a_link(file: F
         file.device()
 
 
+def test_a_session_that_is_gone_was_used_all_the_same(store: Store, library: Library) -> None:
+    library.store_secret("A", SECRET)
+    library.encrypt()
+    library.run("DELETE FROM whatsmeow_sessions")
+    assert store.trace(SECRET)[:2] == (Trace.POSSIBLE, "A")
+
+
 def test_a_message_before_a_forgotten_one_is_not_taken_for_it(store: Store, library: Library) -> None:
     library.store_secret("A", SECRET)
     library.encrypt()

@@ -182,20 +182,22 @@ class _Database(_Side):
 
     def ends_unencrypted(self, jid: str) -> bool:
         found = self._ask(
-            "SELECT (SELECT max(gateway_place) FROM whatsmeow_message_secrets WHERE our_jid = %s)"
-            " > coalesce((SELECT place FROM gateway_signals WHERE our_jid = %s), 0)",
+            "SELECT max(gateway_place) > gateway_signal(%s) FROM whatsmeow_message_secrets WHERE our_jid = %s",
             jid,
             jid,
         )
         return bool(found[0][0])
 
     def set_order(self, jid: str, ends_unencrypted: bool) -> None:
-        self._connection.execute(
-            "UPDATE gateway_signals SET place = CASE WHEN %s THEN ("
-            "  SELECT max(gateway_place) - 1 FROM whatsmeow_message_secrets WHERE our_jid = gateway_signals.our_jid"
-            ") ELSE nextval('gateway_places') END WHERE our_jid = %s",
-            [ends_unencrypted, jid],
-        )
+        if ends_unencrypted:
+            statement = (
+                "UPDATE whatsmeow_message_secrets SET gateway_place = nextval('gateway_places') WHERE our_jid = %s"
+                " AND gateway_place = (SELECT max(gateway_place) FROM whatsmeow_message_secrets WHERE our_jid = %s)"
+            )
+            self._connection.execute(statement, [jid, jid])
+        else:
+            statement = "INSERT INTO gateway_signals (our_jid, place) VALUES (%s, nextval('gateway_places'))"
+            self._connection.execute(statement, [jid])
 
 
 def _owner(columns: list[str]) -> str:

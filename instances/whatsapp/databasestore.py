@@ -58,7 +58,7 @@ _PLACES = (
     "SELECT message_id AS wa_id, chat_jid AS chat, gateway_place AS place, gateway_place AS secret,"
     " gateway_place = (SELECT max(gateway_place) FROM whatsmeow_message_secrets every"
     "  WHERE every.our_jid = one.our_jid) AS is_last,"
-    " coalesce((SELECT place FROM gateway_signals WHERE gateway_signals.our_jid = one.our_jid), 0) AS signal"
+    " gateway_signal(one.our_jid) AS signal"
     " FROM whatsmeow_message_secrets one"
     " WHERE our_jid IN (SELECT gateway_jids(%(instance)s)) AND key = %(secret)s"
 )

@@ -67,16 +67,40 @@ END $$;
 CREATE TRIGGER gateway_forget_device AFTER DELETE ON whatsmeow_device
     FOR EACH ROW EXECUTE FUNCTION gateway_forget_device();
 
+-- In the rows themselves: one row for each device would be written by two transactions in either order.
+ALTER TABLE whatsmeow_sessions ADD COLUMN gateway_place bigint NOT NULL DEFAULT nextval('gateway_places');
+ALTER TABLE whatsmeow_sender_keys ADD COLUMN gateway_place bigint NOT NULL DEFAULT nextval('gateway_places');
 CREATE FUNCTION gateway_note_signal() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO gateway_signals (our_jid, place) VALUES (NEW.our_jid, nextval('gateway_places'))
-        ON CONFLICT (our_jid) DO UPDATE SET place = excluded.place;
+    NEW.gateway_place := nextval('gateway_places');
+    RETURN NEW;
+END $$;
+CREATE TRIGGER gateway_note_signal BEFORE UPDATE ON whatsmeow_sessions
+    FOR EACH ROW EXECUTE FUNCTION gateway_note_signal();
+CREATE TRIGGER gateway_note_signal BEFORE UPDATE ON whatsmeow_sender_keys
+    FOR EACH ROW EXECUTE FUNCTION gateway_note_signal();
+
+-- The place of what is deleted stays. A device that goes takes it along.
+CREATE FUNCTION gateway_keep_signal() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO gateway_signals (our_jid, place)
+        SELECT OLD.our_jid, OLD.gateway_place FROM whatsmeow_device WHERE jid = OLD.our_jid
+        ON CONFLICT (our_jid) DO UPDATE SET place = greatest(gateway_signals.place, excluded.place);
     RETURN NULL;
 END $$;
-CREATE TRIGGER gateway_note_signal AFTER INSERT OR UPDATE ON whatsmeow_sessions
-    FOR EACH ROW EXECUTE FUNCTION gateway_note_signal();
-CREATE TRIGGER gateway_note_signal AFTER INSERT OR UPDATE ON whatsmeow_sender_keys
-    FOR EACH ROW EXECUTE FUNCTION gateway_note_signal();
+CREATE TRIGGER gateway_keep_signal AFTER DELETE ON whatsmeow_sessions
+    FOR EACH ROW EXECUTE FUNCTION gateway_keep_signal();
+CREATE TRIGGER gateway_keep_signal AFTER DELETE ON whatsmeow_sender_keys
+    FOR EACH ROW EXECUTE FUNCTION gateway_keep_signal();
+
+CREATE FUNCTION gateway_signal(of_device text) RETURNS bigint LANGUAGE sql STABLE AS $$
+    SELECT greatest(
+        (SELECT max(gateway_place) FROM whatsmeow_sessions WHERE our_jid = of_device),
+        (SELECT max(gateway_place) FROM whatsmeow_sender_keys WHERE our_jid = of_device),
+        (SELECT place FROM gateway_signals WHERE our_jid = of_device),
+        0
+    )
+$$;
 
 CREATE TABLE gateway_key_store (network text NOT NULL, layout integer NOT NULL);
 """
