@@ -24,8 +24,7 @@ import pytest
 
 PRODUCT = ["stack", "tests"]  # where those of the whole product are: to collect the others takes as long as some run
 _LANES = (  # side by side; in each one run after the other
-    [("product", "postgres")],
-    [("kills", "postgres")],
+    [("product", "postgres"), ("kills", "postgres")],
     [("product,kills", "sqlite"), ("chaos", "postgres")],
     [("apps", "postgres"), ("apps", "sqlite")],
 )
