@@ -129,14 +129,13 @@ def _settle(product: Product, numbers: int, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while True:
         try:
-            left = {
-                s: product.api("GET", "/api/messages", params={"status": s, "limit": 1})["results"] for s in _UNFINISHED
-            }
-            waiting = [status for status, rows in left.items() if rows]
+            pages = [product.api("GET", "/api/messages", params={"status": one}) for one in _UNFINISHED]
+            left = [row for page in pages for row in page["results"]]
             connected = product.connected()
-            if not waiting and connected >= numbers:
+            if not left and connected >= numbers:
                 return
-            state = f"{connected} of {numbers} connected, messages {waiting or 'done'}"
+            shown = [f"{row['id']} of {row['instance']} {row['status']}" for row in left[:20]]
+            state = f"{connected} of {numbers} connected; {', '.join(shown) or 'no message under way'}"
         except (httpx.TransportError, LoadError) as error:
             state = str(error)
         if time.monotonic() > deadline:
