@@ -38,6 +38,10 @@ class LeaseLost(Exception):
     """This worker does not hold the instance any more; nothing was written."""
 
 
+class CommitUnknown(Exception):
+    """The database went away at the commit: nobody knows whether it was written. Only values in ``once`` meet this."""
+
+
 class Item(NamedTuple):
     """One thing to write for an instance held in an epoch; None for a fact, which is true whoever holds it."""
 
@@ -57,6 +61,8 @@ class Written(NamedTuple):
 # again for the same items when the transaction fails, so it must have no effect outside the database.
 Handler = Callable[[list[Item], dict[str, Instance]], Written]
 handlers: dict[type, Handler] = {}
+# Types that must not be written again when their commit may have come about: their results would be lost with it.
+once: set[type] = set()
 # Types written before all others of a group, so that what refers to them finds them.
 first: set[type] = set()
 
@@ -67,11 +73,12 @@ class Writer:
         self._waiting: queue.SimpleQueue[tuple[Item, Future[Any]] | None] = queue.SimpleQueue()
         self._urgent = threading.Event()
         self._stopping = threading.Event()
+        self._committing = False
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._thread.start()
 
     def submit(self, instance_id: str, epoch: int | None, value: Any, *, urgent: bool = True) -> Future[Any]:
-        """Have a value written; the Future raises LeaseLost or what the value's handler raised.
+        """Have a value written; the Future raises LeaseLost, CommitUnknown, or what its handler raised.
 
         Without an epoch it is written without the lease, and LeaseLost says that there is no such instance.
 
@@ -125,18 +132,21 @@ class Writer:
                     self._write([entry])
             return
         for (_, future), result in zip(group, results, strict=True):
-            if isinstance(result, LeaseLost):
+            if isinstance(result, (LeaseLost, CommitUnknown)):
                 future.set_exception(result)
             else:
                 future.set_result(result)
 
     def _with_retries(self, items: list[Item]) -> list[Any]:
-        attempt = 0
+        attempt, unknown = 0, set[int]()
         while True:
             try:
-                return self._transaction(items)
+                written = iter(self._transaction([item for item in items if id(item) not in unknown]))
+                return [CommitUnknown() if id(item) in unknown else next(written) for item in items]
             except (OperationalError, InterfaceError) as error:
                 log.warning("database_away", error=str(error).splitlines()[0], items=len(items))
+                if self._committing:
+                    unknown |= {id(item) for item in items if type(item.value) in once}
                 self._reset_connection()
                 if self._stopping.is_set() and attempt >= len(_RETRY_SECONDS):
                     raise
@@ -155,6 +165,7 @@ class Writer:
 
     @transaction.atomic
     def _transaction(self, items: list[Item]) -> list[Any]:
+        self._committing = False
         held = self._lock({item.instance_id for item in items})
         results: list[Any] = []
         drafts: list[events.Draft] = []
@@ -167,6 +178,7 @@ class Writer:
             results += [next(done) if id(item) in keep else LeaseLost(item.instance_id) for item in batch]
             drafts += written.drafts
         events.append(drafts)
+        self._committing = True
         return results
 
     def _may_write(self, item: Item, locked: dict[str, Instance]) -> bool:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +12,7 @@ from django.db import OperationalError, transaction
 from conftest import Person
 from instances.holding import lease, writer
 from instances.holding.handlers import HANDLERS, Release
-from instances.holding.writer import GROUP_SIZE, Item, LeaseLost, Writer, Written
+from instances.holding.writer import GROUP_SIZE, CommitUnknown, Item, LeaseLost, Writer, Written
 from instances.models import Instance, Worker
 from instances.services import draft
 from tests.conformance import Arbitrary
@@ -35,6 +35,7 @@ class Notes:
     entered: threading.Event = field(default_factory=threading.Event)
     bad: set[int] = field(default_factory=set)
     database_away: int = 0
+    lost_commits: int = 0
 
     def __call__(self, items: list[Item], held: dict[str, Instance]) -> Written:
         numbers = [item.value.number for item in items]
@@ -47,16 +48,29 @@ class Notes:
         Instance.objects.filter(pk=items[0].instance_id).update(detail=str(numbers[-1]))
         if self.bad & set(numbers):
             raise ValueError("a bad number")
+        if self.lost_commits:
+            self.lost_commits -= 1
+            transaction.on_commit(self._lose_the_answer)
         self.groups.append(numbers)
         return Written(numbers, drafts)
 
+    def _lose_the_answer(self) -> None:
+        raise OperationalError("server closed the connection unexpectedly")
+
+
+@dataclass(frozen=True)
+class Unique(Note):
+    """A note that must not be written twice."""
+
 
 @pytest.fixture
-def notes(running_writer: Writer) -> Notes:
+def notes(running_writer: Writer) -> Iterator[Notes]:
     handler = Notes()
     handler.open.set()
-    writer.handlers[Note] = handler
-    return handler
+    writer.handlers[Note] = writer.handlers[Unique] = handler
+    writer.once.add(Unique)
+    yield handler
+    writer.once.discard(Unique)
 
 
 @pytest.fixture
@@ -175,6 +189,22 @@ def test_a_value_without_a_handler_fails_alone(
 def test_while_the_database_is_away_it_is_tried_again(notes: Notes, submit: Submit) -> None:
     notes.database_away = 2
     assert submit(1).result(20) == 1
+    assert written() == [1]
+
+
+def test_a_commit_that_nobody_knows_of_is_not_repeated_for_what_must_be_written_once(
+    notes: Notes, submit: Submit, running_writer: Writer, held: Instance
+) -> None:
+    notes.lost_commits = 1
+    with pytest.raises(CommitUnknown):
+        running_writer.submit(held.id, 1, Unique(1)).result(20)
+    assert submit(2).result(20) == 2
+    assert written() == [1, 2]
+
+
+def test_a_statement_that_failed_was_not_committed(notes: Notes, running_writer: Writer, held: Instance) -> None:
+    notes.database_away = 2
+    assert running_writer.submit(held.id, 1, Unique(1)).result(20) == 1
     assert written() == [1]
 
 

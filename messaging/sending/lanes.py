@@ -24,7 +24,7 @@ from django.utils import timezone
 from instances import wakeup
 from instances.holding import attachments, writer
 from instances.holding.attachments import Held
-from instances.holding.writer import LeaseLost
+from instances.holding.writer import CommitUnknown, LeaseLost
 from instances.whatsapp.building import Outbound
 from instances.whatsapp.failures import FAILED, HOLD, RETRY, Failure, SendFailed, failure_of
 from instances.whatsapp.files import NotSendable
@@ -132,18 +132,26 @@ class Lane:
                     pass
             except LeaseLost:
                 return
+            except CommitUnknown:
+                log.warning("claim_unknown")
+                self._recover()
             except Exception:
                 log.exception("lane_failed")
                 self._stopping.wait(1.0)
                 self._recover()
 
     def _recover(self) -> None:
-        """What was claimed when the lane failed must not wait for the next connect."""
-        try:
-            with self._busy:
-                self._settle()
-        except Exception:
-            log.exception("lane_not_recovered")
+        """What was claimed when the lane failed must not wait for the next connect, nor let later ones pass it."""
+        while not self._stopping.is_set():
+            try:
+                with self._busy:
+                    self._settle()
+                break
+            except LeaseLost:
+                return
+            except Exception:
+                log.exception("lane_not_recovered")
+                self._stopping.wait(1.0)
         self._awake.set()
 
     def _settle(self) -> None:
@@ -342,4 +350,5 @@ attachments.find_work.append(release_due)
 attachments.find_work.append(find_work)
 attachments.number_changed.append(fail_waiting)
 writer.handlers.update(HANDLERS | directory.HANDLERS | receiving.HANDLERS)
+writer.once.add(Claim)  # nobody would know of the messages that the lost answer named
 writer.first.add(Outcome)  # receipts of the same moment then find the message's id
