@@ -41,7 +41,7 @@ from messaging.sending.doubt import settle
 from messaging.sending.ledger import HANDLERS, Claim, Claimed, Outcome, PutBack, fail_waiting
 from messaging.sending.pacing import MANY
 from messaging.sending.policy import Policy
-from messaging.sending.sender import Sender
+from messaging.sending.sender import AT_ONCE, Sender
 from messaging.states import Status
 
 log = structlog.get_logger(__name__)
@@ -50,7 +50,6 @@ _AHEAD_SECONDS, _LEAST_AHEAD, _MOST_AHEAD = 1.0, 2, 200
 _IDLE_SECONDS, _RETRY_SECONDS = 5.0, 0.5
 _LONGEST_SETTLE_SECONDS = 0.5  # so that a chat that never pauses cannot starve the lane
 _REMEMBERED_CHATS = 1_000
-_AT_ONCE = 2  # with the sender: one that the engine has, and one that follows it
 
 
 class _Begun(NamedTuple):
@@ -194,7 +193,7 @@ class Lane:
         """The last outcome. What follows a message that waits may be of its chat: all is then claimed anew."""
         outcome: Outcome | None = None
         while not _waits(outcome):
-            row = self._next() if self._may_send and len(self._begun) < _AT_ONCE else None
+            row = self._next() if self._may_send and len(self._begun) < AT_ONCE else None
             if row is not None and self._may_join(row):
                 self._begun.append(self._begin(self._rows.popleft()))
             elif self._begun:

@@ -14,6 +14,8 @@ from instances.whatsapp.building import Outbound
 from instances.whatsapp.news import Sent
 from messaging.models import Message
 
+AT_ONCE = 2  # that a lane begins: one that the engine has, and one that follows it
+
 
 class NotBegun(Exception):
     """The one before failed or the lane stops: this one was not handed over."""

@@ -56,6 +56,14 @@ def test_what_was_never_begun_is_queued_again(store: FileStore, library: Library
     assert settled(store, begun) == [("queued", None)] * 3
 
 
+def test_an_attempt_counts_only_for_what_may_have_been_begun(
+    store: FileStore, library: Library, begun: list[Message]
+) -> None:
+    assert [outcome.attempted for outcome in settle(store, begun)] == [True, True, False]
+    send(library, begun[0], "WA1", encrypted=False)
+    assert [outcome.attempted for outcome in settle(store, begun)] == [True, True, True]
+
+
 def test_without_a_store_nobody_can_know(store: FileStore, begun: list[Message]) -> None:
     assert settled(store, begun) == [("unconfirmed", None)] * 3
     assert not store.path.exists()
