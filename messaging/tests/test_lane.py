@@ -10,7 +10,7 @@ import pytest
 from django.utils import timezone
 
 from conftest import wait_for
-from instances.holding import attachments
+from instances.holding import attachments, writer
 from instances.holding.writer import CommitUnknown, Writer
 from instances.models import Instance
 from instances.whatsapp.jids import Jid
@@ -56,12 +56,14 @@ class Online(FakeHeld):
 def number(held: Instance, running_writer: Writer) -> Iterator[Online]:
     lists = attachments.attach, attachments.find_work, attachments.number_changed
     before, commands = [list(one) for one in lists], dict(attachments.commands)
+    first, once = set(writer.first), set(writer.once)
     from messaging.sending.lanes import Lane  # what it adds for session workers must not stay
 
     for one, had in zip(lists, before, strict=True):
         one[:] = had  # type: ignore[assignment]
     attachments.commands.clear()
     attachments.commands.update(commands)
+    writer.first, writer.once = first, once
     number = Online(held, lambda value: running_writer.submit(held.id, 1, value))
     lane = Lane(number)  # type: ignore[arg-type]
     number.online_again = lane.online  # type: ignore[attr-defined]
