@@ -24,8 +24,8 @@ import pytest
 
 PRODUCT = ["stack", "tests"]  # where those of the whole product are: to collect the others takes as long as some run
 _LANES = (  # side by side; in each one run after the other
-    [("product", "postgres"), ("kills", "postgres")],
-    [("product,kills", "sqlite"), ("chaos", "postgres")],
+    [("kills", "postgres"), ("chaos", "postgres")],
+    [("product", "postgres"), ("product,kills", "sqlite")],
     [("apps", "postgres"), ("apps", "sqlite")],
 )
 _CHAOS = ["--seconds", "300", "--rate", "5", "--seed", "7"]
