@@ -29,7 +29,7 @@ _LANES = (  # side by side; in each one run after the other
     [("apps", "postgres"), ("apps", "sqlite")],
 )
 _CHAOS = ["--seconds", "300", "--rate", "5", "--seed", "7"]
-_NICE = ["nice", "-n", "10"]
+_NICE = ["nice", "-n", "4"]
 _AT_ONCE = ["-n", "2", "--dist", "loadfile"]  # a file's fixtures are set up once
 
 

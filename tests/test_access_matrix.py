@@ -369,6 +369,7 @@ def world(db: None, sandbox: Callable[..., Any]) -> dict[str, Caller]:
 
 
 @pytest.mark.only_with("postgres")
+@pytest.mark.timeout(900)  # every route for every kind of caller, while other tests want the processors
 def test_everybody_gets_what_the_matrix_says(world: dict[str, Caller], subtests: pytest.Subtests) -> None:
     for row in ROWS:
         with subtests.test(row.route):
