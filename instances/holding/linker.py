@@ -93,6 +93,7 @@ class Linker:
         begun = time.monotonic()
         while not self.client.account.names().name and time.monotonic() < begun + _NAME_SECONDS:
             time.sleep(0.01)
+        # The other four parts leave no sign that could be asked for; each takes about as long as the first.
         time.sleep(4 * min(time.monotonic() - begun, _NAME_SECONDS / 4))
 
     def listen(self) -> None:

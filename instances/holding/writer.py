@@ -140,6 +140,7 @@ class Writer:
     def _with_retries(self, items: list[Item]) -> list[Any]:
         attempt, unknown = 0, set[int]()
         while True:
+            self._committing = False
             try:
                 written = iter(self._transaction([item for item in items if id(item) not in unknown]))
                 return [CommitUnknown() if id(item) in unknown else next(written) for item in items]
@@ -165,7 +166,6 @@ class Writer:
 
     @transaction.atomic
     def _transaction(self, items: list[Item]) -> list[Any]:
-        self._committing = False
         held = self._lock({item.instance_id for item in items})
         results: list[Any] = []
         drafts: list[events.Draft] = []

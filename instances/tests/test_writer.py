@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from django.db import OperationalError, transaction
+from django.db import OperationalError, connection, transaction
 
 from conftest import Person
 from instances.holding import lease, writer
@@ -36,6 +36,7 @@ class Notes:
     bad: set[int] = field(default_factory=set)
     database_away: int = 0
     lost_commits: int = 0
+    away_after_commit: bool = False
 
     def __call__(self, items: list[Item], held: dict[str, Instance]) -> Written:
         numbers = [item.value.number for item in items]
@@ -51,11 +52,18 @@ class Notes:
         if self.lost_commits:
             self.lost_commits -= 1
             transaction.on_commit(self._lose_the_answer)
+        if self.away_after_commit:
+            self.away_after_commit = False
+            transaction.on_commit(lambda: connection.execute_wrappers.append(self._refuse_once))
         self.groups.append(numbers)
         return Written(numbers, drafts)
 
     def _lose_the_answer(self) -> None:
         raise OperationalError("server closed the connection unexpectedly")
+
+    def _refuse_once(self, *_: Any) -> Any:
+        connection.execute_wrappers.remove(self._refuse_once)
+        raise OperationalError("the database is away")
 
 
 @dataclass(frozen=True)
@@ -206,6 +214,15 @@ def test_a_statement_that_failed_was_not_committed(notes: Notes, running_writer:
     notes.database_away = 2
     assert running_writer.submit(held.id, 1, Unique(1)).result(20) == 1
     assert written() == [1]
+
+
+def test_a_transaction_that_could_not_begin_was_not_committed(
+    notes: Notes, running_writer: Writer, held: Instance
+) -> None:
+    notes.away_after_commit = True
+    for number in (1, 2):
+        assert running_writer.submit(held.id, 1, Unique(number)).result(20) == number
+    assert written() == [1, 2]
 
 
 def test_what_nobody_waits_for_waits_for_company(notes: Notes, running_writer: Writer, held: Instance) -> None:
