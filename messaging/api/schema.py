@@ -36,6 +36,13 @@ class Contact(Shape):
     name: str | None
 
 
+class Picture(Shape):
+    """Of a person."""
+
+    id: Annotated[str, Meta(description="Changes with the picture.")]
+    url: Annotated[str, Meta(description="At WhatsApp, for some days.", extra_json_schema={"format": "uri"})]
+
+
 class MessageError(Shape):
     code: Annotated[str, Meta(description="See docs/failures.md.", examples=["not_on_whatsapp"])]
     detail: str | None

@@ -7,7 +7,7 @@ from msgspec import Meta
 from config.api.lines import LINES
 from config.api.operations import Moment, Operation, Operations, Page, Phone, Shape, Tag, identifier
 from instances.api.schema import InstanceId
-from messaging.api.schema import Contact
+from messaging.api.schema import Contact, Picture
 from messaging.contacts.api import views
 from messaging.contacts.api.serializers import CheckInput, ContactQuery, ContactsQuery, LinkInput, PictureQuery
 from messaging.models import Erasure as ErasureRow
@@ -66,11 +66,6 @@ class CheckedNumbers(Shape):
     results: Annotated[list[CheckedNumber], Meta(description="In the order of the request.")]
 
 
-class ContactPicture(Shape):
-    id: Annotated[str, Meta(description="Changes with the picture.")]
-    url: Annotated[str, Meta(description="At WhatsApp, for some days.", extra_json_schema={"format": "uri"})]
-
-
 class ContactPresence(Shape):
     """The last that WhatsApp told; null as long as it tells nothing."""
 
@@ -120,7 +115,7 @@ OPERATIONS: Operations = {
         "A contact's picture",
         "Where WhatsApp serves it; asked for once in five minutes. 404 if there is none, or it is hidden.",
         query=PictureQuery,
-        answers={200: ContactPicture},
+        answers={200: Picture},
         problems=["not_a_person", *_OTHER_NETWORK, *_LIVE],
     ),
     views.ContactPresenceView.get: Operation(

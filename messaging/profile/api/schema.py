@@ -7,16 +7,11 @@ from msgspec import Meta
 
 from config.api.operations import Operation, Operations, Phone, Shape, Tag
 from instances.whatsapp.people import PRIVACY
-from messaging.api.schema import Contact
+from messaging.api.schema import Contact, Picture
 from messaging.profile.api import views
 from messaging.profile.api.serializers import PictureInput, PresenceInput, PrivacyChange, ProfileChange
 
 _Url = Annotated[str, Meta(extra_json_schema={"format": "uri"})]
-
-
-class ProfilePicture(Shape):
-    id: Annotated[str, Meta(description="Changes with the picture.")]
-    url: Annotated[str, Meta(description="At WhatsApp, for some days.", extra_json_schema={"format": "uri"})]
 
 
 class Profile(Shape):
@@ -27,7 +22,7 @@ class Profile(Shape):
     name: Annotated[str, Meta(examples=["Acme"])] | None
     about: str | None
     business_name: Annotated[str, Meta(description="Of a business account.")] | None
-    picture: ProfilePicture | None
+    picture: Picture | None
 
 
 class NewPicture(Shape):
