@@ -18,6 +18,7 @@ from benchmarks.report import Row
 from stack.testing import RunningStack
 
 WORKERS, RECONNECTING, REST_SECONDS = 3, 20, 30.0
+_SETTLING_SECONDS = 10.0  # what the numbers brought along when they came is done
 
 
 def measure(options: Options) -> Iterator[Row]:
@@ -55,19 +56,32 @@ def _cold(product: Product, count: int) -> Iterator[Row]:
     seconds = time.perf_counter() - started
     note = f"the product healthy after {healthy:.1f} s; {count} links took {linked:.0f} s"
     yield Row("fleet.cold", f"start of everything to {count} numbers connected", seconds, "s", note=note)
+    # The first workers take what is free and give to those that come later, until all have nearly as many.
+    wait_until(lambda: _balanced(product.shares()) and product.connected() == count, "the numbers' balance", 1)
+    balanced = time.perf_counter() - started - seconds
     workers = [f"sessions-sandbox-{number}" for number in range(1, WORKERS + 1)]
     held = [product.memory(worker) for worker in workers]
     megabytes, threads = sum(one for one, _ in held), sum(one for _, one in held)
-    note = f"{', '.join(f'{one:.0f}' for one, _ in held)} MB, {threads} threads"
+    shares = ", ".join(map(str, product.shares()))
+    note = (
+        f"{', '.join(f'{one:.0f}' for one, _ in held)} MB, {threads} threads; {shares} numbers after {balanced:.0f} s"
+    )
     yield Row("fleet.memory", "session workers' RSS for each number", megabytes / count, "MB", note=note)
+    time.sleep(_SETTLING_SECONDS)
     before, began = product.cpu_seconds(), time.perf_counter()
     time.sleep(REST_SECONDS)
     after, lasted = product.cpu_seconds(), time.perf_counter() - began
-    shares = {name: (after[name] - before[name]) / lasted * 100 for name in before}
-    mine = sum(shares[worker] for worker in workers)
-    others = ", ".join(f"{name} {share:.1f}" for name, share in sorted(shares.items()) if name not in workers)
+    used = {name: (after[name] - before[name]) / lasted * 100 for name in before}
+    mine = sum(used[worker] for worker in workers)
+    others = ", ".join(f"{name} {share:.1f}" for name, share in sorted(used.items()) if name not in workers)
     name = f"session workers at rest, {count} numbers"
-    yield Row("fleet.idle", name, mine, "% of a core", note=f"in all {sum(shares.values()):.1f}: {others}")
+    yield Row("fleet.idle", name, mine, "% of a core", note=f"in all {sum(used.values()):.1f}: {others}")
+
+
+def _balanced(shares: list[int]) -> bool:
+    """Nothing is moved any more, see ``instances.holding.balance``."""
+    fair = -(-sum(shares) // WORKERS)
+    return len(shares) == WORKERS and shares[-1] <= fair + max(1, fair // 10)
 
 
 class _Weight(NamedTuple):

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import httpx
 import psutil
+from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.client import Load, LoadError, load, request_bytes, run
 from stack.paths import PROJECT, Paths
@@ -26,6 +27,7 @@ SESSIONS = "sessions-sandbox-1"
 LONGEST_SECONDS = 180.0  # for anything to come true
 LINKS_AT_ONCE = 6
 _MANY = 100  # messages
+_SHARE = "session_worker_numbers"
 _FIRST_PHONE = 15_560_000_000
 _ACKNOWLEDGED = {"sent", "delivered", "read", "played"}
 
@@ -297,6 +299,13 @@ class Product:
         """Linked devices that are connected to the network now."""
         accounts = self.control("state")["accounts"].values()
         return sum(device["connected"] for devices in accounts for number, device in devices.items() if number != "0")
+
+    def shares(self) -> list[int]:
+        """The numbers that each session worker holds, the fewest first."""
+        answer = self._api.get("/metrics")
+        families = text_string_to_metric_families(answer.raise_for_status().text)
+        held = [sample.value for family in families for sample in family.samples if sample.name == _SHARE]
+        return sorted(map(int, held))
 
     def cpu_seconds(self) -> dict[str, float]:
         """The processor time each process has used so far, those it started included."""
