@@ -1,9 +1,9 @@
 """``python -m stack.both [PYTEST_ARGUMENT...]``: all tests, on SQLite and on PostgreSQL, at the same time.
 
 Five runs share the machine: the apps' own tests and those of the whole product, with either database; those that kill
-processes, most of them on PostgreSQL, are a run of their own there. The product's mostly wait for processes, so the
-apps' get what they leave of the processor; one after the other, as the second finds the modules that the first has
-compiled. Each run's output is shown when it has ended. What does not touch the database runs once, with SQLite.
+processes, most of them on PostgreSQL, are a run of their own there. Two of the product's are under way at a time, the
+longest first; they mostly wait for processes, so the apps' get what they leave of the processor, one after the other.
+Each run's output is shown when it has ended. What does not touch the database runs once, with SQLite.
 
 When no tests are chosen, a sixth run is five minutes of chaos: always the same troubles, at other moments each time.
 """
@@ -17,16 +17,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterator
 from typing import IO
 
 import pytest
 
 PRODUCT = ["stack", "tests"]  # where those of the whole product are: to collect the others takes as long as some run
-_LANES = (  # side by side; in each one run after the other
-    [("kills", "postgres"), ("chaos", "postgres")],
-    [("product", "postgres"), ("product,kills", "sqlite")],
-    [("apps", "postgres"), ("apps", "sqlite")],
+_QUEUES = (  # each with how many of its runs are side by side
+    (2, [("kills", "postgres"), ("chaos", "postgres"), ("product", "postgres"), ("product,kills", "sqlite")]),
+    (1, [("apps", "postgres"), ("apps", "sqlite")]),
 )
 _CHAOS = ["--seconds", "300", "--rate", "5", "--seed", "7"]
 _NICE = ["nice", "-n", "4"]
@@ -49,10 +49,10 @@ def main(arguments: list[str]) -> int:
     print("Each run of tests is reported when it has ended.", flush=True)
     codes: dict[str, int] = {}
     with contextlib.ExitStack() as until:
-        lanes = [
-            _lane([run for run in lane if not (chosen and run[0] == "chaos")], arguments, chosen, codes, until)
-            for lane in _LANES
-        ]
+        lanes = []
+        for side_by_side, runs in _QUEUES:
+            queue = deque(run for run in runs if not (chosen and run[0] == "chaos"))
+            lanes += [_lane(queue, arguments, chosen, codes, until) for _ in range(side_by_side)]
         while lanes:
             lanes = [lane for lane in lanes if next(lane, False)]
             time.sleep(0.2)
@@ -62,14 +62,15 @@ def main(arguments: list[str]) -> int:
 
 
 def _lane(
-    runs: Sequence[tuple[str, str]],
+    queue: deque[tuple[str, str]],
     arguments: list[str],
     chosen: bool,
     codes: dict[str, int],
     until: contextlib.ExitStack,
 ) -> Iterator[bool]:
-    """Do the runs one after the other and note their exit codes; yields True as long as there is one."""
-    for part, stack in runs:
+    """Do what is next in the queue until it is empty, and note the exit codes; yields True while something runs."""
+    while queue:
+        part, stack = queue.popleft()
         name = f"{part} with {stack}"
         with tempfile.TemporaryFile() as output:
             popen = subprocess.Popen(_command(part, stack, arguments, chosen), stdout=output, stderr=subprocess.STDOUT)
