@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 from django.db import connection, transaction
@@ -19,6 +19,8 @@ from instances.states import State, Wanted
 from webhooks import events
 
 MOST_CODES = 5  # a phone is rung for each pairing code
+# Each is told, before any transaction, that a pairing code will be asked for.
+before_pairing: list[Callable[[Instance], None]] = []
 _IDLE = timedelta(days=30)  # WhatsApp itself ends a link that was not used for so long
 
 
@@ -52,12 +54,18 @@ def in_use(instance: Instance, other: Instance) -> tuple[str, str]:
     return reason, f"The number is linked to {other.id} ({other.name})." if ours else ""
 
 
-@transaction.atomic
 def request_pairing_code(*, instance: Instance, phone: str) -> Instance:
     """Ask WhatsApp for a code that is typed on the phone instead of scanning; connects if need be.
 
     Raises Problem ``instance_already_linked``, ``number_in_use``, and as `connect`.
     """
+    for prepare in before_pairing:
+        prepare(instance)
+    return _request_pairing_code(instance, phone)
+
+
+@transaction.atomic
+def _request_pairing_code(instance: Instance, phone: str) -> Instance:
     link_limits.lock(organization_id=instance.organization_id)
     instance = locked(instance)
     if instance.linked:

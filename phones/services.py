@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -35,11 +36,24 @@ def _make(phone: VirtualPhone) -> None:
     network.call("create_phone", phone=phone.phone, name=phone.name, realm=phone.organization_id)
 
 
+def _make_all(organization_id: str) -> None:
+    """Make the phones that the sandbox does not know: those of a first start, or all after a loss of its state."""
+    rows = list(VirtualPhone.objects.filter(organization_id=organization_id))
+    known = {one["phone"] for one in network.call("phones", realm=organization_id)} if rows else set()
+    for row in rows:
+        if row.phone not in known:
+            _make(row)
+
+
+def prepare(instance: Instance) -> None:
+    """Make sure that the sandbox knows the phones that an instance may be linked to. If it is away, so is its code."""
+    if instance.network == Network.SANDBOX:
+        with suppress(Problem):
+            _make_all(instance.organization_id)
+
+
 def _call(method: str, phone: VirtualPhone, **arguments: Any) -> Any:
-    """Call the sandbox; phones that it does not know, such as after the loss of its state, are made there first."""
-    known = {one["phone"] for one in network.call("phones", realm=phone.organization_id)}
-    for row in VirtualPhone.objects.filter(organization_id=phone.organization_id).exclude(phone__in=known):
-        _make(row)
+    _make_all(phone.organization_id)
     return network.call(method, phone=phone.phone, **arguments)
 
 

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from conftest import Person, assert_problem
 from instances.models import Instance
+from phones.models import VirtualPhone
 from phones.tests.numbers import new_number
 
 pytestmark = pytest.mark.django_db
@@ -62,6 +63,28 @@ def test_what_the_network_refuses_is_a_problem_of_the_request(
 def test_a_code_that_nobody_waits_for_is_refused(alice: Person, number: str) -> None:
     path = f"/api/sandbox/phones/{number}/enter-code"
     assert_problem(alice.client.post(path, {"code": "ABCD-1234"}, format="json"), 409, "no_pairing")
+
+
+def ask_code(person: Person, number: str, instance: Instance) -> int:
+    path = f"/api/instances/{instance.id}/pairing-code"
+    return int(person.client.post(path, {"phone": number}, format="json").status_code)
+
+
+def test_who_asks_for_a_pairing_code_finds_phones_that_the_network_does_not_know_yet(
+    alice: Person, sandbox: Callable[..., Any], make_instance: Callable[..., Instance]
+) -> None:
+    number, new = new_number(), make_instance(alice, **linking())
+    VirtualPhone.objects.create(organization=alice.organization, phone=number, name="Carla")
+    assert ask_code(alice, number, new) == 202
+    assert [one["phone"] for one in sandbox("phones", realm=alice.organization.id)] == [number]
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # the HTTP library drops a socket that cannot connect
+def test_a_network_that_is_away_is_no_matter_of_who_asks_for_a_pairing_code(
+    alice: Person, away: None, make_instance: Callable[..., Instance]
+) -> None:
+    row = VirtualPhone.objects.create(organization=alice.organization, phone=new_number(), name="Carla")
+    assert ask_code(alice, row.phone, make_instance(alice, **linking())) == 202
 
 
 @pytest.mark.parametrize("body", [{}, {"code": ""}, {"code": 5}, {"code": "x" * 21}, {"code": "A", "x": 1}])
