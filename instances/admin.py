@@ -166,9 +166,9 @@ class WorkerAdmin(ReadOnlyAdmin):
     def heartbeat(self, worker: Worker) -> str:
         return dashboard.heartbeat(worker)
 
-    @display(description="draining", boolean=True)
-    def draining(self, worker: Worker) -> bool:
-        return worker.draining_since is not None
+    @display(description="draining for")
+    def draining(self, worker: Worker) -> str:
+        return age(worker.draining_since)
 
     @display(description="processors, threads, descriptors")
     def load(self, worker: Worker) -> str:
