@@ -126,6 +126,7 @@ def pair() -> Iterator[RunningStack]:
         "WHATSAPP_WORKERS": "0",
         "WEB_WORKERS": "1",
         "LEASE_SECONDS": str(LEASE_SECONDS),
+        "SESSION_CAPACITY": "200",  # one holds all of them while the other is away
         "SESSION_SILENT_SECONDS": "4",
         "SESSION_ANSWER_SECONDS": "3",
         "SESSION_QUARANTINE_SECONDS": "20",
