@@ -123,11 +123,12 @@ class Lane:
     def _run(self) -> None:
         structlog.contextvars.bind_contextvars(instance=self._held.instance_id)
         while not self._stopping.is_set():
-            self._awake.wait(_IDLE_SECONDS)
-            self._awake.clear()
+            if woken := self._awake.wait(_IDLE_SECONDS):
+                self._awake.clear()
             try:
                 wakeup.answered(self._held.instance_id)
-                while (limit := self._policy.ready()) and self._send_queued(limit):
+                # Unwoken it looks at the policy's clocks alone: the holder wakes whoever has something queued.
+                while (limit := self._policy.ready()) and woken and self._send_queued(limit):
                     pass
             except LeaseLost:
                 return
