@@ -35,7 +35,8 @@ def test_what_all_processes_count_is_told_by_any_of_them(stack: RunningStack, ac
         ("send_seconds_count",),
         ("webhook_attempts_total", "succeeded"),  # by the task worker
         ("webhook_lag_seconds_count",),
-        ("instances", "connected"),  # from the database
-        ("session_numbers_held", "sandbox"),
     ):
         wait_for(partial(grown, *sample), what=str(sample))
+    now = scrape(stack)  # from the database; those of a test before may be on their way out
+    assert now["instances", "connected"] >= 1
+    assert now["session_numbers_held", "sandbox"] >= 1
