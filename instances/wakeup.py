@@ -106,7 +106,7 @@ def lane(instance_id: str, queue_name: str | None) -> None:
     _sender().put(send)
 
 
-def task(name: str, *arguments: str) -> None:
+def task(name: str, *arguments: str | int) -> None:
     """Hint to the task worker that a task has something to do."""
 
     def send() -> None:

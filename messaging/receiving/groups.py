@@ -16,7 +16,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from config.api.problems import Problem
-from instances import commands
+from instances import commands, wakeup
 from instances.models import Instance
 from instances.whatsapp.jids import GROUP, parse
 from messaging.models import Group
@@ -64,10 +64,8 @@ def ask(chats: Iterable[tuple[str, str]]) -> None:
 
 
 def _wake(instance_ids: list[str]) -> None:
-    from messaging.tasks import learn_groups
-
     for instance_id in set(instance_ids):
-        learn_groups.delay(instance_id)
+        wakeup.task("messaging.tasks.learn_groups", instance_id)
 
 
 def may_delete(instance_id: str, jid: str, phone: str | None, lid: str | None) -> bool | None:

@@ -15,7 +15,7 @@ from django.db.models import F
 from django.utils import timezone
 from google.protobuf.message import DecodeError
 
-from instances import settings
+from instances import settings, wakeup
 from instances.holding.writer import Item, Written
 from instances.models import Instance
 from instances.services import draft
@@ -42,14 +42,8 @@ def keep(items: list[Item], held: dict[str, Instance]) -> Written:
                 instance_id=item.instance_id, digest=hashlib.sha256(data).hexdigest(), defaults={"data": data}
             )
             if new:
-                transaction.on_commit(partial(_wake, part.pk), robust=True)
+                transaction.on_commit(partial(wakeup.task, "messaging.tasks.import_history", part.pk), robust=True)
     return Written([None] * len(items), [])
-
-
-def _wake(part_id: int) -> None:
-    from messaging.tasks import import_history
-
-    import_history.delay(part_id)
 
 
 def import_part(part_id: int) -> None:
