@@ -130,6 +130,7 @@ def _database() -> dict[str, Any]:
         config["TEST"] = {"NAME": str(VAR_DIR / "test.sqlite3")}
     else:
         config["OPTIONS"] = {"pool": {"min_size": 1, "max_size": E.DATABASE_POOL_SIZE, "timeout": 3}}
+        config["CONN_HEALTH_CHECKS"] = True  # else each that the server has ended fails a request later
         config["DISABLE_SERVER_SIDE_CURSORS"] = True  # a pooler in transaction mode cannot keep them
     return config
 
