@@ -3,7 +3,8 @@
 Five runs share the machine: the apps' own tests and those of the whole product, with either database; those that kill
 processes, most of them on PostgreSQL, are a run of their own there. Two of the product's are under way at a time, the
 longest first; they mostly wait for processes, so the apps' get what they leave of the processor, one after the other.
-Each run's output is shown when it has ended. What does not touch the database runs once, with SQLite.
+Each run's output is shown when it has ended, and the last lines of those that failed once more at the end of all.
+What does not touch the database runs once, with SQLite.
 
 When no tests are chosen, a sixth run is five minutes of chaos: always the same troubles, at other moments each time.
 """
@@ -11,6 +12,7 @@ When no tests are chosen, a sixth run is five minutes of chaos: always the same 
 from __future__ import annotations
 
 import contextlib
+import io
 import shutil
 import signal
 import subprocess
@@ -31,6 +33,8 @@ _QUEUES = (  # each with how many of its runs are side by side
 _CHAOS = ["--seconds", "300", "--rate", "5", "--seed", "7"]
 _NICE = ["nice", "-n", "4"]
 _AT_ONCE = ["-n", "2", "--dist", "loadfile"]  # a file's fixtures are set up once
+_REPEATED_LINES = 15
+_FINE = {0: "passed", int(pytest.ExitCode.NO_TESTS_COLLECTED): "has none of these tests"}
 
 
 def _command(part: str, stack: str, arguments: list[str], chosen: bool) -> list[str]:
@@ -48,14 +52,17 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the runs end with us
     print("Each run of tests is reported when it has ended.", flush=True)
     codes: dict[str, int] = {}
+    ends: dict[str, str] = {}
     with contextlib.ExitStack() as until:
         lanes = []
         for side_by_side, runs in _QUEUES:
             queue = deque(run for run in runs if not (chosen and run[0] == "chaos"))
-            lanes += [_lane(queue, arguments, chosen, codes, until) for _ in range(side_by_side)]
+            lanes += [_lane(queue, arguments, chosen, codes, ends, until) for _ in range(side_by_side)]
         while lanes:
             lanes = [lane for lane in lanes if next(lane, False)]
             time.sleep(0.2)
+    for name, end in sorted(ends.items()):
+        print(f"\n##### the end of {name}", end, sep="\n")
     print(*(f"{name}: {_said(code)}" for name, code in sorted(codes.items())), sep="\n", flush=True)
     ran = [code for code in codes.values() if code != pytest.ExitCode.NO_TESTS_COLLECTED]
     return max(ran, key=abs, default=int(pytest.ExitCode.NO_TESTS_COLLECTED))
@@ -66,9 +73,13 @@ def _lane(
     arguments: list[str],
     chosen: bool,
     codes: dict[str, int],
+    ends: dict[str, str],
     until: contextlib.ExitStack,
 ) -> Iterator[bool]:
-    """Do what is next in the queue until it is empty, and note the exit codes; yields True while something runs."""
+    """Do what is next in the queue until it is empty; yields True while something runs.
+
+    Notes the exit codes, and the last lines of what failed.
+    """
     while queue:
         part, stack = queue.popleft()
         name = f"{part} with {stack}"
@@ -79,6 +90,9 @@ def _lane(
                 yield True
             codes[name] = code
             _show(name, output)
+            if code not in _FINE:
+                output.seek(0)
+                ends[name] = "".join(deque(io.TextIOWrapper(output, errors="replace"), _REPEATED_LINES))
 
 
 def _show(name: str, output: IO[bytes]) -> None:
@@ -89,8 +103,7 @@ def _show(name: str, output: IO[bytes]) -> None:
 
 
 def _said(code: int) -> str:
-    known = {0: "passed", int(pytest.ExitCode.NO_TESTS_COLLECTED): "has none of these tests"}
-    return known.get(code, f"FAILED ({code})")
+    return _FINE.get(code, f"FAILED ({code})")
 
 
 def _end(popen: subprocess.Popen[bytes]) -> None:
