@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -74,13 +75,20 @@ class Troubles:
     # --- processes --------------------------------------------------------------------------
 
     def _signal(self, name: str, number: signal.Signals) -> None:
-        """Send it to a running process; where it ends one, wait until it runs again."""
+        """Send it to a process that it ends, and wait until that runs again."""
+        self.stack.wait_for_restart(name, self._hit(name, number), BACK_SECONDS)
+
+    def _hit(self, name: str, number: signal.Signals) -> int:
+        """Send it to a process as soon as that runs: one that began without its database is started anew by and by.
+
+        Returns its pid. Raises AssertionError.
+        """
         deadline = time.monotonic() + BACK_SECONDS
-        while not self.stack.processes()[name]["pid"]:
-            if time.monotonic() > deadline:
-                raise AssertionError(f"{name} does not run again:\n{self.stack.output()}")
+        while time.monotonic() < deadline:
+            with contextlib.suppress(AssertionError, ProcessLookupError):
+                return self.stack.kill(name, number)
             time.sleep(0.1)
-        self.stack.wait_for_restart(name, self.stack.kill(name, number), BACK_SECONDS)
+        raise AssertionError(f"{name} does not run again:\n{self.stack.output()}")
 
     def _kill_worker(self) -> None:
         self.hard_kills += 1
@@ -95,8 +103,8 @@ class Troubles:
 
     def _freeze(self) -> None:
         """For longer than a lease: others take its numbers, and it cannot know until it goes on."""
+        pid = self._hit(self.dice.choice(self.workers), signal.SIGSTOP)
         since = time.time()
-        pid = self.stack.kill(self.dice.choice(self.workers), signal.SIGSTOP)
         try:
             time.sleep(self.freeze_seconds)
         finally:
