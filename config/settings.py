@@ -129,8 +129,11 @@ def _database() -> dict[str, Any]:
         }
         config["TEST"] = {"NAME": str(VAR_DIR / "test.sqlite3")}
     else:
-        config["OPTIONS"] = {"pool": {"min_size": 1, "max_size": E.DATABASE_POOL_SIZE, "timeout": 3}}
-        config["CONN_HEALTH_CHECKS"] = True  # else each that the server has ended fails a request later
+        config["ENGINE"] = "config.postgresql"
+        # After three seconds a try to connect gives up, and the next request begins another: without that its pauses
+        # grow as long as the server is away, and requests would wait for the end of the last one.
+        pool = {"min_size": 1, "max_size": E.DATABASE_POOL_SIZE, "timeout": 3, "reconnect_timeout": 3}
+        config["OPTIONS"] = {"pool": pool}
         config["DISABLE_SERVER_SIDE_CURSORS"] = True  # a pooler in transaction mode cannot keep them
     return config
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, OperationalError
 from django.http import Http404, UnreadablePostError
 from redis.exceptions import RedisError
 from rest_framework import exceptions
@@ -53,12 +53,6 @@ def field_errors(detail: Any, pointer: str = "") -> Iterator[FieldError]:
         yield FieldError(pointer, code or "invalid", str(detail))
 
 
-def _check_pool() -> None:
-    """Drop pooled connections that died with the database server, so that no other request meets one."""
-    if pool := getattr(connection, "pool", None):  # of PostgreSQL only
-        pool.check()
-
-
 def as_problem(error: Exception) -> Problem | None:
     """The problem that stands for an exception; None for a bug, which stays a 500."""
     if isinstance(error, Problem):
@@ -68,7 +62,6 @@ def as_problem(error: Exception) -> Problem | None:
         return Problem("invalid_request", "Some fields are not valid.", errors=errors)
     if isinstance(error, _AWAY):
         log.error("unavailable", error=repr(error))
-        _check_pool()
         return Problem("unavailable", headers={"Retry-After": "5"})
     for kind, code in _CODES.items():
         if isinstance(error, kind):
