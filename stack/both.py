@@ -12,7 +12,6 @@ When no tests are chosen, a sixth run is five minutes of chaos: always the same 
 from __future__ import annotations
 
 import contextlib
-import io
 import shutil
 import signal
 import subprocess
@@ -92,7 +91,7 @@ def _lane(
             _show(name, output)
             if code not in _FINE:
                 output.seek(0)
-                ends[name] = "".join(deque(io.TextIOWrapper(output, errors="replace"), _REPEATED_LINES))
+                ends[name] = b"".join(deque(output, _REPEATED_LINES)).decode(errors="replace")
 
 
 def _show(name: str, output: IO[bytes]) -> None:
