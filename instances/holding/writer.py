@@ -119,16 +119,21 @@ class Writer:
     def _write(self, group: Sequence[tuple[Item, Future[Any]]]) -> None:
         if not group:
             return
+        unknown = set[int]()
         try:
-            results = self._with_retries([item for item, _ in group])
+            results = self._with_retries([item for item, _ in group], unknown)
         except Exception as error:
-            if len(group) == 1:
+            for item, future in group:
+                if id(item) in unknown:
+                    future.set_exception(CommitUnknown())
+            rest = [entry for entry in group if id(entry[0]) not in unknown]
+            if len(group) == 1 and rest:
                 log.exception("write_failed", value=type(group[0][0].value).__name__)
                 group[0][1].set_exception(error)
             else:
                 # One bad item must not take the others with it.
                 log.warning("group_split", error=repr(error), items=len(group))
-                for entry in group:
+                for entry in rest:
                     self._write([entry])
             return
         for (_, future), result in zip(group, results, strict=True):
@@ -137,8 +142,9 @@ class Writer:
             else:
                 future.set_result(result)
 
-    def _with_retries(self, items: list[Item]) -> list[Any]:
-        attempt, unknown = 0, set[int]()
+    def _with_retries(self, items: list[Item], unknown: set[int]) -> list[Any]:
+        """The results; ``unknown`` gets the ids of the items that must not be written again, also when it raises."""
+        attempt = 0
         while True:
             self._committing = False
             try:
@@ -147,7 +153,7 @@ class Writer:
             except (OperationalError, InterfaceError) as error:
                 log.warning("database_away", error=str(error).splitlines()[0], items=len(items))
                 if self._committing:
-                    unknown |= {id(item) for item in items if type(item.value) in once}
+                    unknown.update(id(item) for item in items if type(item.value) in once)
                 self._reset_connection()
                 if self._stopping.is_set() and attempt >= len(_RETRY_SECONDS):
                     raise

@@ -34,6 +34,7 @@ class Notes:
     open: threading.Event = field(default_factory=threading.Event)
     entered: threading.Event = field(default_factory=threading.Event)
     bad: set[int] = field(default_factory=set)
+    bad_later: set[int] = field(default_factory=set)  # once a commit was lost
     database_away: int = 0
     lost_commits: int = 0
     away_after_commit: bool = False
@@ -49,7 +50,7 @@ class Notes:
         Instance.objects.filter(pk=items[0].instance_id).update(detail=str(numbers[-1]))
         if self.bad & set(numbers):
             raise ValueError("a bad number")
-        if self.lost_commits:
+        if self.lost_commits and isinstance(items[0].value, Unique):
             self.lost_commits -= 1
             transaction.on_commit(self._lose_the_answer)
         if self.away_after_commit:
@@ -59,6 +60,7 @@ class Notes:
         return Written(numbers, drafts)
 
     def _lose_the_answer(self) -> None:
+        self.bad |= self.bad_later
         raise OperationalError("server closed the connection unexpectedly")
 
     def _refuse_once(self, *_: Any) -> Any:
@@ -208,6 +210,21 @@ def test_a_commit_that_nobody_knows_of_is_not_repeated_for_what_must_be_written_
         running_writer.submit(held.id, 1, Unique(1)).result(20)
     assert submit(2).result(20) == 2
     assert written() == [1, 2]
+
+
+def test_it_is_not_repeated_either_when_what_was_written_with_it_fails(
+    notes: Notes, submit: Submit, running_writer: Writer, held: Instance
+) -> None:
+    notes.lost_commits, notes.bad_later = 1, {2}
+    held_up(notes, submit)
+    unknown, bad, good = running_writer.submit(held.id, 1, Unique(1)), submit(2), submit(3)
+    notes.open.set()
+    with pytest.raises(CommitUnknown):
+        unknown.result(20)
+    with pytest.raises(ValueError, match="a bad number"):
+        bad.result(20)
+    assert good.result(20) == 3
+    assert written().count(1) == 1
 
 
 def test_a_statement_that_failed_was_not_committed(notes: Notes, running_writer: Writer, held: Instance) -> None:
