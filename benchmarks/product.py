@@ -160,12 +160,13 @@ class Product:
 
     def linked(self) -> list[tuple[str, str]]:
         """Each connected instance with its number."""
-        return [(row["id"], row["phone"]) for row in self._rows() if row["state"] == "connected"]
+        return [(row["id"], row["phone"]) for row in self.rows() if row["state"] == "connected"]
 
     def _connected(self) -> list[str]:
         return [instance for instance, _ in self.linked()]
 
-    def _rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[dict[str, Any]]:
+        """The organization's instances, as the API shows them."""
         page = self.api("GET", "/api/instances", params={"limit": 100})
         rows: list[dict[str, Any]] = page["results"]
         while page["next"]:

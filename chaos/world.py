@@ -131,11 +131,15 @@ def _settle(product: Product, numbers: int, seconds: float) -> None:
         try:
             pages = [product.api("GET", "/api/messages", params={"status": one}) for one in _UNFINISHED]
             left = [row for page in pages for row in page["results"]]
-            connected = product.connected()
-            if not left and connected >= numbers:
+            rows = product.rows()
+            away = [row for row in rows if row["state"] != "connected"]
+            if not left and len(rows) - len(away) >= numbers:
                 return
-            shown = [f"{row['id']} of {row['instance']} {row['status']}" for row in left[:20]]
-            state = f"{connected} of {numbers} connected; {', '.join(shown) or 'no message under way'}"
+            state = "\n".join(
+                [f"{len(left)} messages under way, {len(rows) - len(away)} of {numbers} numbers connected"]
+                + [f"{row['id']} of {row['instance']} is {row['status']}, from {row['created_at']}" for row in left[:9]]
+                + [f"{row['id']} is {row['state']} ({row['reason']}) since {row['since']}" for row in away[:4]]
+            )
         except (httpx.TransportError, LoadError) as error:
             state = str(error)
         if time.monotonic() > deadline:
