@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -34,10 +34,16 @@ class Direction:
     unsettled: list[str] = field(default_factory=list)  # has arrived, and is called doubtful still
 
 
-def reckon(sent: Sequence[Sent], arrived: Sequence[str], statuses: Mapping[str, str] | None = None) -> Direction:
+def reckon(
+    sent: Sequence[Sent],
+    arrived: Sequence[str],
+    statuses: Mapping[str, str] | None = None,
+    doubted: Collection[str] = (),
+) -> Direction:
     """Compare what was ``sent`` with the texts that ``arrived``, in the order of their arrival.
 
     ``statuses`` are what the sender is told of each text; without them (inbound) whatever is missing is lost.
+    What was ``doubted`` once may come late: nobody knew where it was when later ones were sent.
     """
     times, known = Counter(arrived), statuses or {}
     missing = [one.text for one in sent if not times[one.text]]
@@ -47,7 +53,7 @@ def reckon(sent: Sequence[Sent], arrived: Sequence[str], statuses: Mapping[str, 
     found.doubtful = [text for text in missing if known.get(text) == DOUBTFUL]
     found.lost = [text for text in missing if known.get(text) not in (FAILED, DOUBTFUL)]
     found.unsettled = [one.text for one in sent if times[one.text] and known.get(one.text) == DOUBTFUL]
-    found.reordered = _overtaken(sent, arrived)
+    found.reordered = [text for text in _overtaken(sent, arrived) if text not in doubted]
     return found
 
 

@@ -30,6 +30,12 @@ def test_what_came_twice_or_after_a_later_one_is_seen() -> None:
     assert (found.doubled, found.reordered) == (["a1"], ["a0"])
 
 
+def test_what_was_in_doubt_may_come_after_a_later_one_but_once() -> None:
+    found = reckon(SENT, ["a1", "a2", "b0", "a0", "a0"], doubted=["a0"])
+    assert (found.doubled, found.reordered) == (["a0"], [])
+    assert reckon(SENT, ["a1", "b0", "a0"], doubted=["a1"]).reordered == ["a0"]
+
+
 def test_a_login_that_ends_another_is_two_holders_unless_one_was_frozen() -> None:
     connections = [
         {"since": 1.0, "until": 20.0, "replaced": True},
