@@ -197,6 +197,14 @@ SESSION_SILENT_SECONDS = _read.number(
 SESSION_ANSWER_SECONDS = _read.number(
     "SESSION_ANSWER_SECONDS", 20, 1, 60, "Without an answer to it after this time the number is connected anew."
 )
+SESSION_SEND_SECONDS = _read.number(
+    "SESSION_SEND_SECONDS",
+    120,
+    5,
+    600,
+    "A number whose message is not acknowledged for so long is connected anew. The client library gives up after 75 s "
+    "by itself, but for what it repeats after a reconnect: that it waits for without end.",
+)
 SESSION_QUARANTINE_SECONDS = _read.number(
     "SESSION_QUARANTINE_SECONDS",
     60,

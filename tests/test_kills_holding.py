@@ -129,6 +129,7 @@ def pair() -> Iterator[RunningStack]:
         "SESSION_CAPACITY": "200",  # one holds all of them while the other is away
         "SESSION_SILENT_SECONDS": "4",
         "SESSION_ANSWER_SECONDS": "3",
+        "SESSION_SEND_SECONDS": "10",
         "SESSION_QUARANTINE_SECONDS": "20",
     }
     with RunningStack(environ) as stack:
@@ -378,3 +379,23 @@ def test_a_deaf_connection_is_noticed_told_and_connected_anew(fleet: Fleet) -> N
     fleet.acme.wait_for_state(instance, "connected", 90)
     sent = fleet.acme.send(instance, fleet.carla, "not deaf any more")
     wait_for(lambda: fleet.acme.message(sent)["status"] == "delivered", 30)
+
+
+def test_a_message_that_the_library_would_wait_for_without_end_holds_nothing_up(fleet: Fleet) -> None:
+    instance, phone = fleet.numbers[4]
+    told = len(fleet.events("instance.degraded"))
+    logins = fleet.seen()[instance].logins
+    fleet.control("faults", phone=phone, drop_acks=2)
+    try:
+        sent = fleet.acme.send(instance, fleet.carla, "whose acknowledgements are lost")
+        wait_for(lambda: "whose acknowledgements are lost" in str(fleet.control("messages", phone=fleet.carla)), 30)
+        fleet.control("drop", phone=phone)  # the library sends it again
+        wait_for(lambda: fleet.seen()[instance].logins > logins, 30, "the reconnect")
+        waiting = fleet.acme.send(instance, fleet.carla, "which waits behind it")
+        wait_for(lambda: len(fleet.events("instance.degraded")) > told, 60, "instance.degraded")
+    finally:
+        fleet.control("faults", phone=phone, drop_acks=0)
+    assert fleet.events("instance.degraded")[-1]["data"]["reason"] == "send_stuck"
+    for message in (sent, waiting):
+        wait_for(lambda one=message: fleet.acme.message(one)["status"] == "delivered", 60)  # type: ignore[misc]
+    assert str(fleet.control("messages", phone=fleet.carla)).count("whose acknowledgements are lost") == 1

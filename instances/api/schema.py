@@ -29,7 +29,13 @@ class ColdHold(Shape):
 class Degraded(Shape):
     """A connection that looked well and was not."""
 
-    reason: Annotated[str, Meta(description="`no_answer`, or `login_stuck`: it was accepted and never logged in.")]
+    reason: Annotated[
+        str,
+        Meta(
+            description="`no_answer`; `login_stuck`: it was accepted and never logged in; `send_stuck`: a message got "
+            "no answer."
+        ),
+    ]
     silent_seconds: Annotated[int, Meta(description="For how long WhatsApp had said nothing.")]
 
 

@@ -40,7 +40,7 @@ class Linked:
 
 @dataclass(frozen=True, slots=True)
 class Degraded:
-    """The connection looks well and is deaf; it is started anew. ``reason`` is ``no_answer`` or ``login_stuck``."""
+    """The connection looks well and is deaf; it is started anew. ``reason``: see Watchdog."""
 
     reason: str
     silent_seconds: int

@@ -45,7 +45,8 @@ class Reach:
 
     def send(self, to: Jid, message: Any) -> Sent:
         self._last_use = time.monotonic()
-        sent = self._connected().send(to, message)
+        with self.watchdog.sending():
+            sent = self._connected().send(to, message)
         self.watchdog.heard()
         return sent
 

@@ -1,9 +1,15 @@
-"""Notices that a connection looks well and is deaf: the socket is open, and nothing comes through it any more."""
+"""Notices that a connection looks well and is deaf: the socket is open, and nothing comes through it any more.
+
+Or one message gets no answer: the client library gives a send 75 s, but waits without end for the acknowledgement of
+what it sends again after a reconnect. Only the end of the connection ends that, and nothing else can leave before.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 import structlog
@@ -26,7 +32,7 @@ class Line(Protocol):
         """Whether the socket is open and WhatsApp has not let the number in."""
 
     def restart(self, reason: str, silent_seconds: int) -> None:
-        """Connect anew: ``no_answer`` or ``login_stuck``."""
+        """Connect anew: ``no_answer``, ``login_stuck`` or ``send_stuck``."""
 
 
 class Watchdog:
@@ -40,6 +46,7 @@ class Watchdog:
         self._connecting_since: float | None = None
         self._doubt = False  # the library misses answers to its keep-alives
         self._asked_at: float | None = None  # a question that has not been answered
+        self._sending_since: float | None = None
         self._attempt = 0
 
     def heard(self) -> None:
@@ -64,14 +71,26 @@ class Watchdog:
         """The library got no answer to a keep-alive."""
         self._doubt = True
 
+    @contextmanager
+    def sending(self) -> Iterator[None]:
+        """The library has a message. One at a time."""
+        self._sending_since = time.monotonic()
+        try:
+            yield
+        finally:
+            self._sending_since = None
+
     @property
     def silent_seconds(self) -> float:
         return time.monotonic() - self._heard_at
 
     def look(self) -> None:
         """Ask WhatsApp if the connection has been silent for long, and restart it if there is no answer. No waiting."""
-        now, since, asked_at = time.monotonic(), self._connecting_since, self._asked_at
-        if asked_at is not None:
+        now, since, asked_at, sending = time.monotonic(), self._connecting_since, self._asked_at, self._sending_since
+        if self._online and sending is not None and now - sending > settings.SESSION_SEND_SECONDS:
+            self._sending_since = None  # once for each message, whatever the library does
+            self._give_up("send_stuck")
+        elif asked_at is not None:
             if self._online and now - asked_at > settings.SESSION_ANSWER_SECONDS and self._heard_at < asked_at:
                 self._give_up("no_answer")
         elif self._online and (self._doubt or now - self._heard_at > settings.SESSION_SILENT_SECONDS):

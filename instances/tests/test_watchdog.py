@@ -49,6 +49,7 @@ def line() -> Iterator[Line]:
 @pytest.fixture
 def watchdog(line: Line, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Watchdog:
     settings.SESSION_SILENT_SECONDS, settings.SESSION_ANSWER_SECONDS = 0, 60
+    settings.SESSION_SEND_SECONDS = 60
     monkeypatch.setattr(module, "_AGAIN_SECONDS", 0.0)
     return Watchdog(line)
 
@@ -123,3 +124,31 @@ def test_a_login_that_never_ends_is_tried_anew(
     while not line.restarts and time.monotonic() < deadline:
         watchdog.look()
     assert line.restarts == (["login_stuck"] if stuck else [])
+
+
+@pytest.mark.parametrize("online", [True, False])
+def test_a_message_without_an_answer_ends_its_connection_once(
+    line: Line, watchdog: Watchdog, settings: Settings, online: bool
+) -> None:
+    settings.SESSION_SILENT_SECONDS = 3600
+    watchdog.online()
+    if not online:
+        watchdog.offline()  # the library ends what it sends by itself
+    with watchdog.sending():
+        watchdog.look()
+        assert line.restarts == []
+        settings.SESSION_SEND_SECONDS = 0
+        if online:
+            looks_until(watchdog, lambda: line.restarts)
+            watchdog.online()
+        watchdog.look()
+    assert line.restarts == (["send_stuck"] if online else [])
+
+
+def test_a_message_that_was_answered_is_no_reason(line: Line, watchdog: Watchdog, settings: Settings) -> None:
+    settings.SESSION_SILENT_SECONDS, settings.SESSION_SEND_SECONDS = 3600, 0
+    watchdog.online()
+    with watchdog.sending():
+        pass
+    watchdog.look()
+    assert line.restarts == []

@@ -151,7 +151,10 @@ class Client:
         return error.decode(errors="replace")
 
     def send(self, to: Jid, message: Any) -> Sent:
-        """Send a message and wait for the server's acknowledgement, at most 75 s. Raises SendFailed."""
+        """Send a message and wait for the server's acknowledgement, at most 75 s. Raises SendFailed.
+
+        When the connection ended meanwhile, the library sends it again over the next one and waits until that ends.
+        """
         recipient, payload = _jid_bytes(to), message.SerializeToString()
         GATE.enter()
         raw = gocode.SendMessage(self._uuid, recipient, len(recipient), payload, len(payload))
