@@ -123,10 +123,11 @@ class Lane:
     def _run(self) -> None:
         structlog.contextvars.bind_contextvars(instance=self._held.instance_id)
         while not self._stopping.is_set():
-            if woken := self._awake.wait(_IDLE_SECONDS):
-                self._awake.clear()
+            woken = self._awake.wait(_IDLE_SECONDS)
             try:
-                wakeup.answered(self._held.instance_id)
+                if woken:
+                    self._awake.clear()
+                    wakeup.answered(self._held.instance_id)
                 # Unwoken it looks at the policy's clocks alone: the holder wakes whoever has something queued.
                 while (limit := self._policy.ready()) and woken and self._send_queued(limit):
                     pass
