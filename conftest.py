@@ -100,6 +100,20 @@ def wait_for(condition: Callable[[], Any], seconds: float = 10) -> Any:
     return value
 
 
+def somebody_waits_for_a_lock(kind: str = "%") -> bool:
+    """Whether anybody waits in PostgreSQL for a lock, of this kind (``advisory``, ``transactionid`` …).
+
+    In the present database: what runs at the same time has others.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE datname = current_database() "
+            "AND wait_event_type = 'Lock' AND wait_event LIKE %s)",
+            [kind],
+        )
+        return bool(cursor.fetchone()[0])
+
+
 def _member(organization: Organization, name: str, role: str) -> Person:
     user = User.objects.create_user(f"{name.lower()}@example.com", PASSWORD, name=name)
     Membership.objects.create(organization=organization, user=user, role=role)

@@ -12,7 +12,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from audit.models import Entry
-from conftest import Person, assert_problem, wait_for
+from conftest import Person, assert_problem, somebody_waits_for_a_lock, wait_for
 from instances.holding.handlers import HANDLERS, Linked, Unlinked
 from instances.holding.writer import Item, Writer
 from instances.models import Instance, Worker
@@ -151,8 +151,4 @@ def test_of_two_that_link_a_number_in_one_instant_the_second_is_refused(
 
 
 def _waits_for_the_number() -> bool:
-    if connection.vendor != "postgresql":
-        return True
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
-        return bool(cursor.fetchone()[0])
+    return connection.vendor != "postgresql" or somebody_waits_for_a_lock("advisory")

@@ -8,7 +8,7 @@ from django.db import connection, transaction
 
 from accounts import organizations
 from config.api.problems import Problem
-from conftest import Person, assert_problem, wait_for
+from conftest import Person, assert_problem, somebody_waits_for_a_lock, wait_for
 from instances import services
 from instances.models import Instance
 from instances.states import ENDED, State
@@ -112,15 +112,6 @@ def test_a_number_being_connected_while_the_suspension_comes_is_stopped(
         with transaction.atomic():
             services.connect(instance=instance)
             suspending = pool.submit(suspend_in_thread)
-            _wait_until_somebody_waits_for_a_lock()
+            wait_for(somebody_waits_for_a_lock)
         suspending.result(10)
     assert shown(instance) == SUSPENDED
-
-
-def _wait_until_somebody_waits_for_a_lock() -> None:
-    def waiting() -> bool:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
-            return bool(cursor.fetchone()[0])
-
-    wait_for(waiting)

@@ -5,7 +5,7 @@ import threading
 import pytest
 from django.db import connection, connections, transaction
 
-from conftest import Person, wait_for
+from conftest import Person, somebody_waits_for_a_lock, wait_for
 from instances.models import Instance
 from instances.services import draft
 from messaging.models import Message
@@ -17,10 +17,10 @@ from webhooks import events
 pytestmark = pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer at a time")
 
 
-def somebody_waits() -> bool:
+def wait_for_ever() -> None:
+    """Let the other one notice the deadlock, in the present transaction."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
-        return bool(cursor.fetchone()[0])
+        cursor.execute("SET LOCAL deadlock_timeout = '1min'")
 
 
 def test_a_send_that_the_database_gives_up_in_a_deadlock_is_tried_again(
@@ -30,9 +30,10 @@ def test_a_send_that_the_database_gives_up_in_a_deadlock_is_tried_again(
 
     def take_the_locks_in_the_wrong_order() -> None:
         with transaction.atomic():
+            wait_for_ever()
             events.append([draft(instance, "instance.qr", Arbitrary())])
             locked.set()
-            wait_for(somebody_waits)
+            wait_for(somebody_waits_for_a_lock)
             Meter.objects.filter(organization=alice.organization).update(used=7)
         connections.close_all()
 
